@@ -1,0 +1,297 @@
+"""What a fit is: an immutable result that answers questions and makes new results, never changes itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from bayeskit.engine import RawDraws, Sampling, sample
+from bayeskit.graph import LOG_LIKELIHOOD
+from bayeskit.prior_check import log_prior, prior_draws
+from bayeskit.provenance import provenance
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from bayeskit.assumptions import Assumption
+    from bayeskit.builder import ModelBuilder
+    from bayeskit.checks import CheckResult, Verdict
+    from bayeskit.intake import Rows
+    from bayeskit.report.content import Section
+
+__all__ = ["Fit", "assemble", "run"]
+
+_KEPT_STATS = (
+    "diverging", "maxdepth_reached", "depth", "n_steps", "energy", "logp", "step_size", "mean_tree_accept",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fitted model.
+
+    Attributes
+    ----------
+    spec : ModelBuilder
+        The specification that was fitted.
+    draws : xarray.DataTree
+        Groups ``posterior``, ``sample_stats``, ``estimands``, ``log_prior`` (by assumption) and ``log_likelihood``.
+    statistics : xarray.Dataset or None
+        The sufficient statistics; None in a fit that was loaded from a file saved without them.
+    dials : dict of str to float
+        The value of every dial in this fit.
+    levels : dict of str to tuple of str
+        The labels behind the codes, by role.
+    provenance : dict
+        Versions, seed, sampling settings, data digest, counts and times.
+    partial : bool
+        True if the run was cut short: its verdict is never PASS.
+    """
+
+    spec: ModelBuilder
+    draws: xr.DataTree
+    statistics: xr.Dataset | None
+    dials: dict[str, float]
+    levels: dict[str, tuple[str, ...]]
+    provenance: dict[str, Any]
+    partial: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def estimands(self) -> xr.Dataset:
+        """Draws of the quantities people ask for."""
+        return self.draws["estimands"].to_dataset()
+
+    @property
+    def posterior(self) -> xr.Dataset:
+        """Draws of the parameters."""
+        return self.draws["posterior"].to_dataset()
+
+    @cached_property
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """Everything this fit rests on."""
+        return self.spec.assumptions(self._need_statistics("list the assumptions"))
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """PASS, WARN, FAIL or NOT COMPUTED, with the checks behind it and what to do next."""
+        from bayeskit.checks import run_checks
+
+        return run_checks(self.draws, headline=self._headline(), partial=self.partial, extra=self._identification())
+
+    @property
+    def checks(self) -> tuple[CheckResult, ...]:
+        """The checks behind the verdict."""
+        return self.verdict.results
+
+    def _headline(self) -> tuple[str, ...]:
+        return tuple(str(n) for n, v in self.estimands.data_vars.items() if v.attrs.get("headline"))
+
+    def _identification(self) -> tuple[CheckResult, ...]:
+        """How much each parameter learned from the data: a note, never a failure."""
+        if self.statistics is None:
+            return ()
+        from bayeskit.checks import overlap_note
+
+        prior = prior_draws(self.spec, self.statistics, self.dials, 400, np.random.default_rng(0))
+        return (overlap_note(prior, self.posterior[list(prior.data_vars)]),)
+
+    def summary(
+        self,
+        prob: float = 0.95,
+        kind: Literal["eti", "hdi"] = "eti",
+        *,
+        group: Literal["estimands", "posterior"] = "estimands",
+    ) -> pd.DataFrame:
+        """Table of draws: one row an element.
+
+        Parameters
+        ----------
+        prob : float
+            Probability of the intervals.
+        kind : {"eti", "hdi"}
+            Equal-tailed, or the narrowest.
+        group : {"estimands", "posterior"}
+            What people asked for, or the parameters.
+
+        Returns
+        -------
+        DataFrame
+            Columns mean, sd, median, lower, upper, mcse_mean, ess_bulk, ess_tail, r_hat; ``attrs`` say prob and kind.
+        """
+        from bayeskit.summary import summarise
+
+        return summarise(self.draws[group].to_dataset(), prob, kind)
+
+    def refit(
+        self,
+        *,
+        dials: Mapping[str, float] | None = None,
+        table: Any = None,
+        draws: int | None = None,
+        tune: int | None = None,
+        chains: int | None = None,
+        seed: int | None = None,
+        cores: int | None = None,
+        target_accept: float | None = None,
+        progress: bool = False,
+    ) -> Any:
+        """Fit again with other dials or another table, on the same compiled model where its dimensions allow.
+
+        What is not given is taken from this fit, the seed included.
+        """
+        statistics, digest, rows = self.statistics, None, None
+        if table is not None:
+            rows = self.spec.encode(table)
+            statistics = self.spec.reduce(rows)
+        elif statistics is None:
+            self._need_statistics("refit")
+        else:
+            digest = self.provenance["data"]
+        assert statistics is not None
+        used = self.provenance["sampling"]
+        settings = Sampling(
+            draws=draws or used["draws"],
+            tune=tune or used["tune"],
+            chains=chains or used["chains"],
+            seed=used["seed"] if seed is None else seed,
+            cores=cores,
+            target_accept=target_accept or used["target_accept"],
+            backend=used["backend"],
+            progress=progress,
+        )
+        merged = {**self.dials, **(dials or {})}
+        return run(self.spec, statistics, settings, dials=merged, rows=rows, data=digest, levels=self.levels)
+
+    def _need_statistics(self, purpose: str) -> xr.Dataset:
+        if self.statistics is None:
+            from bayeskit.errors import StorageError
+
+            raise StorageError(
+                f"This run was saved without its statistics (they are row by row), so it cannot {purpose}. "
+                "Give the table again: fit.refit(table=...), or save with statistics=True."
+            )
+        return self.statistics
+
+    def sections(self, prob: float = 0.95) -> tuple[Section, ...]:
+        """What a report says of this model's own questions; the plain fit adds nothing."""
+        return ()
+
+    def report(self, path: str | Path, *, prob: float = 0.95, kind: Literal["eti", "hdi"] = "eti") -> Path:
+        """Write a report (``.html`` or ``.md`` by the suffix) and return its path.
+
+        A failed or partial run gets its report too; the first line says so.
+        """
+        from bayeskit.report import build_report, render
+
+        return Path(render(build_report(self, prob, kind), path))
+
+    def save(self, path: str | Path, *, statistics: bool | None = None) -> Path:
+        """Save to one netCDF file; see `bayeskit.storage.save`."""
+        from bayeskit.storage import save
+
+        return save(self, path, statistics=statistics)
+
+    def __repr__(self) -> str:
+        from bayeskit.summary import text_table
+
+        lines = [str(self.verdict).splitlines()[0], f"{type(self.spec).__name__} on {self.provenance['data']['rows']} rows"]
+        headline = self._headline()
+        if headline:
+            lines.append(text_table(self.estimands[list(headline)]))
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from bayeskit.summary import html_table
+
+        return f"{self.verdict._repr_html_()}{html_table(self.estimands[list(self._headline())])}"
+
+
+def run(
+    spec: ModelBuilder,
+    statistics: xr.Dataset,
+    settings: Sampling,
+    *,
+    dials: Mapping[str, float] | None = None,
+    rows: Rows | None = None,
+    data: Mapping[str, Any] | None = None,
+    levels: Mapping[str, tuple[str, ...]] | None = None,
+) -> Fit:
+    """Sample and assemble: the one road from statistics to a `Fit`."""
+    values = spec.set_dials(statistics, dials)
+    started, clock = datetime.now(UTC), time.perf_counter()
+    facts = dict(data) if rows is None and data is not None else _data_facts(rows)
+    record = provenance(spec, settings, facts, started)
+    if settings.store is not None:
+        from bayeskit.storage import begin_store
+
+        begin_store(settings.store, spec, statistics, values, dict(rows.levels if rows else levels or {}), record)
+    raw = sample(spec, statistics, values, settings)
+    record["sampling"]["seed"] = raw.seed
+    record["seconds"] = round(time.perf_counter() - clock, 3)
+    labels = dict(rows.levels) if rows is not None else dict(levels or {})
+    return assemble(spec, statistics, raw, values, labels, record, notes=rows.notes if rows is not None else ())
+
+
+def _data_facts(rows: Rows | None) -> dict[str, Any]:
+    if rows is None:
+        return {"rows": None, "digest": None}
+    return {"rows": int(rows.n), "digest": rows.digest, "missing": {k: int(v.sum()) for k, v in rows.missing.items()}}
+
+
+def assemble(
+    spec: ModelBuilder,
+    statistics: xr.Dataset,
+    raw: RawDraws,
+    dials: dict[str, float],
+    levels: dict[str, tuple[str, ...]],
+    record: dict[str, Any],
+    notes: tuple[str, ...] = (),
+) -> Fit:
+    """Turn what the sampler left into a `Fit`: trimmed, labelled, with estimands and log priors."""
+    import xarray as xr
+
+    posterior, stats = _trim(raw.draws["posterior"].to_dataset(), raw.draws["sample_stats"].to_dataset(), raw.partial)
+    likelihood = posterior[LOG_LIKELIHOOD]
+    names = [a.name for a in spec.assumptions(statistics) if a.prior is not None]
+    posterior = _label(posterior[names], statistics)
+    prior = log_prior(spec, statistics, dials, posterior)
+    groups = {
+        "posterior": posterior,
+        "sample_stats": stats[[n for n in _KEPT_STATS if n in stats]],
+        "estimands": _label(spec.estimands(posterior, statistics), statistics),
+        "log_prior": xr.Dataset({n: (("chain", "draw"), v) for n, v in prior.items()}),
+        "log_likelihood": xr.Dataset({"total": likelihood}),
+    }
+    tree = xr.DataTree.from_dict({name: data.drop_attrs(deep=False) for name, data in groups.items()})
+    cls = spec.fit_class or Fit
+    return cls(spec, tree, statistics, dials, levels, record, partial=raw.partial, notes=notes)
+
+
+def _trim(posterior: xr.Dataset, stats: xr.Dataset, partial: bool) -> tuple[xr.Dataset, xr.Dataset]:
+    """Cut a partial run to the draws that every chain has; chains that never started are left out."""
+    if not partial:
+        return posterior, stats
+    from bayeskit.errors import SamplingError
+
+    done = np.isfinite(posterior[LOG_LIKELIHOOD].values)
+    counts = np.where(done.all(axis=1), done.shape[1], done.argmin(axis=1)) if done.size else np.zeros(len(done), int)
+    started = counts > 0
+    if not started.any():
+        raise SamplingError("The run was stopped before the first draw after warm-up: there is nothing to keep.")
+    length = int(counts[started].min())
+    keep = {"chain": np.flatnonzero(started), "draw": slice(0, length)}
+    return posterior.isel(keep), stats.isel({**keep, "chain": keep["chain"]})
+
+
+def _label(dataset: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+    coords = {d: statistics.coords[d].values for d in dataset.dims if d in statistics.coords}
+    return dataset.assign_coords({d: (d, v) for d, v in coords.items()})

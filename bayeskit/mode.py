@@ -1,0 +1,239 @@
+"""Posterior modes and maximum likelihood, with a status that refuses to call a ridge or a boundary a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayeskit.engine import compiled_for
+from bayeskit.errors import SpecificationError, suggest
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayeskit.builder import ModelBuilder
+
+__all__ = ["Mode", "find_mode", "likelihood_at"]
+
+_GRADIENT_TOLERANCE = 1e-4
+_RIDGE_CONDITION = 1e9
+_BOUNDARY = 12.0  # |unconstrained value| beyond which a logit or log coordinate has run away
+
+
+@dataclass(frozen=True)
+class Mode:
+    """The highest point found.
+
+    Attributes
+    ----------
+    values : dict of str to ndarray
+        Every free variable on its natural scale.
+    log_likelihood : float
+        Total log likelihood there.
+    log_density : float
+        What was maximised: log prior plus log likelihood on the natural scale, or the log likelihood alone.
+    standard_errors : dict of str to ndarray
+        From the inverse Hessian by the delta method; NaN unless `status` is ``"ok"``.
+    status : {"ok", "ridge", "boundary", "not converged"}
+        Only ``"ok"`` is a fit.
+    message : str
+        What the status means here, naming variables.
+    prior : bool
+        Whether the prior was included.
+    """
+
+    values: dict[str, np.ndarray]
+    log_likelihood: float
+    log_density: float
+    standard_errors: dict[str, np.ndarray]
+    status: str
+    message: str
+    prior: bool
+
+    def __repr__(self) -> str:
+        kind = "Posterior mode" if self.prior else "Maximum likelihood"
+        head = kind if self.status == "ok" else f"NOT A FIT ({self.status}): {kind.lower()}"
+        lines = [f"{head}; {self.message}", f"log likelihood {self.log_likelihood:.6f}"]
+        for name, value in self.values.items():
+            se = np.asarray(self.standard_errors[name])
+            for index in np.ndindex(np.shape(value)):
+                label = f"{name}[{', '.join(map(str, index))}]" if index else name
+                lines.append(f"  {label:<24} {np.asarray(value)[index]:>12.6g}  (se {se[index]:.3g})")
+        return "\n".join(lines)
+
+
+def likelihood_at(
+    spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, float], parameters: Mapping[str, Any]
+) -> float:
+    """Total log likelihood at given values of every free variable.
+
+    Raises
+    ------
+    SpecificationError
+        For a missing or unknown variable or a wrong shape.
+    """
+    compiled = compiled_for(spec, statistics)
+    expected = {rv.name: tuple(int(n) for n in rv.shape.eval()) for rv in compiled.built.model.free_RVs}
+    for name in parameters:
+        if name not in expected:
+            raise SpecificationError(f"No variable {name!r}.{suggest(name, expected)} Variables: {', '.join(expected)}.")
+    for name, shape in expected.items():
+        if name not in parameters:
+            raise SpecificationError(f"parameters lacks {name!r} (shape {shape}).")
+        if np.shape(parameters[name]) != shape:
+            raise SpecificationError(f"parameters[{name!r}] has shape {np.shape(parameters[name])}; it must be {shape}.")
+    return compiled.log_likelihood(statistics, dials, parameters)
+
+
+class _Objective:
+    """Log density on unconstrained coordinates without the Jacobian (so modes are those of the natural scale)."""
+
+    def __init__(self, spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, float], prior: bool) -> None:
+        import pytensor
+        import pytensor.tensor as pt
+
+        built = compiled_for(spec, statistics).built
+        model = built.model
+        for name, value in built.updates(statistics, dials).items():
+            model[name].set_value(value)
+        likelihood = model.replace_rvs_by_values([sum(built.likelihoods.values())])[0]
+        target = model.logp(jacobian=False) if prior else likelihood
+        self.value_vars = list(model.value_vars)
+        self.shapes = [tuple(np.shape(v)) for v in self._point(model).values()]
+        self.sizes = [int(np.prod(s)) for s in self.shapes]
+        gradient = pt.grad(target, self.value_vars, disconnected_inputs="ignore")
+        natural = model.replace_rvs_by_values(list(model.free_RVs))
+        self.names = [rv.name for rv in model.free_RVs]
+        self._function = pytensor.function(
+            self.value_vars, [target, likelihood, *gradient, *natural], on_unused_input="ignore"
+        )
+        self.start = np.concatenate([np.ravel(v) for v in self._point(model).values()])
+
+    @staticmethod
+    def _point(model: Any) -> dict[str, np.ndarray]:
+        point = model.initial_point(random_seed=0)
+        return {v.name: np.asarray(point[v.name], dtype=float) for v in model.value_vars}
+
+    def split(self, x: np.ndarray) -> list[np.ndarray]:
+        parts = np.split(x, np.cumsum(self.sizes)[:-1])
+        return [p.reshape(s) for p, s in zip(parts, self.shapes, strict=True)]
+
+    def evaluate(self, x: np.ndarray) -> tuple[float, float, np.ndarray, dict[str, np.ndarray]]:
+        out = self._function(*self.split(x))
+        k = len(self.shapes)
+        gradient = np.concatenate([np.ravel(g) for g in out[2 : 2 + k]])
+        return float(out[0]), float(out[1]), gradient, dict(zip(self.names, map(np.asarray, out[2 + k :]), strict=True))
+
+    def minimise_from(self, x: np.ndarray) -> tuple[np.ndarray, float]:
+        from scipy.optimize import minimize
+
+        def negative(z: np.ndarray) -> tuple[float, np.ndarray]:
+            value, _, gradient, _ = self.evaluate(z)
+            if not np.isfinite(value):
+                return 1e300, np.zeros_like(z)
+            return -value, -gradient
+
+        found = minimize(negative, x, jac=True, method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-14, "gtol": 1e-8})
+        return self._newton(np.asarray(found.x)), -float(found.fun)
+
+    def _newton(self, x: np.ndarray) -> np.ndarray:
+        """A few damped Newton steps: L-BFGS leaves the last digits of the optimum open."""
+        value = self.evaluate(x)[0]
+        for _ in range(20):
+            gradient, hessian = self.evaluate(x)[2], self.hessian(x)
+            if np.max(np.abs(gradient)) < 1e-10:
+                break
+            eigenvalues, vectors = np.linalg.eigh(-hessian)
+            floor = 1e-8 * max(float(np.abs(eigenvalues).max()), 1e-12)
+            step = vectors @ ((vectors.T @ gradient) / np.maximum(np.abs(eigenvalues), floor))
+            for damping in (1.0, 0.3, 0.1, 0.01):
+                trial = self.evaluate(x + damping * step)[0]
+                if np.isfinite(trial) and trial > value:
+                    x, value = x + damping * step, trial
+                    break
+            else:
+                break
+        return x
+
+    def hessian(self, x: np.ndarray) -> np.ndarray:
+        """Hessian by central differences of the exact gradient (error about 1e-9 relative)."""
+        n = len(x)
+        out = np.empty((n, n))
+        for i in range(n):
+            h = 1e-5 * max(1.0, abs(x[i]))
+            up, down = x.copy(), x.copy()
+            up[i] += h
+            down[i] -= h
+            out[i] = (self.evaluate(up)[2] - self.evaluate(down)[2]) / (2 * h)
+        return np.asarray(0.5 * (out + out.T))
+
+
+def find_mode(
+    spec: ModelBuilder,
+    statistics: xr.Dataset,
+    dials: Mapping[str, float],
+    *,
+    prior: bool = True,
+    starts: int = 4,
+    seed: int = 0,
+) -> Mode:
+    """Maximise from several starts, polish by Newton steps and say what was found.
+
+    The status is "ridge" where the curvature vanishes in some direction (the data, or the prior with the data, do not
+    decide it), "boundary" where a coordinate has run to the edge of its range, "not converged" where the gradient is not
+    zero. Standard errors are given only for "ok".
+    """
+    objective = _Objective(spec, statistics, dials, prior)
+    rng = np.random.default_rng(seed)
+    candidates = [objective.start] + [
+        objective.start + rng.normal(0.0, 1.0, objective.start.shape) for _ in range(max(starts, 1) - 1)
+    ]
+    best = max((objective.minimise_from(x)[0] for x in candidates), key=lambda x: objective.evaluate(x)[0])
+    value, likelihood, gradient, natural = objective.evaluate(best)
+    status, message = _judge(objective, best, gradient)
+    errors = _standard_errors(objective, best) if status == "ok" else {k: np.full(np.shape(v), np.nan) for k, v in natural.items()}
+    return Mode(natural, likelihood, value, errors, status, message, prior)
+
+
+def _variable_of(objective: _Objective, index: int) -> str:
+    block = int(np.searchsorted(np.cumsum(objective.sizes), index, side="right"))
+    return str(objective.names[block])
+
+
+def _judge(objective: _Objective, x: np.ndarray, gradient: np.ndarray) -> tuple[str, str]:
+    curvature, vectors = np.linalg.eigh(-objective.hessian(x))
+    largest = max(float(curvature.max(initial=0.0)), 1e-300)
+    runaway = [i for i in range(len(x)) if abs(x[i]) > _BOUNDARY]
+    if curvature.min(initial=np.inf) < largest / _RIDGE_CONDITION:
+        direction = np.abs(vectors[:, int(np.argmin(curvature))])
+        names = list(dict.fromkeys(_variable_of(objective, int(i)) for i in np.argsort(-direction)[:3] if direction[i] > 0.1))
+        if runaway:
+            name = _variable_of(objective, runaway[0])
+            return "boundary", f"{name} has run to the edge of its range"
+        return "ridge", f"the density is flat along a direction in {', '.join(names)}: its value there is arbitrary"
+    if runaway:
+        return "boundary", f"{_variable_of(objective, runaway[0])} has run to the edge of its range"
+    if np.max(np.abs(gradient)) > _GRADIENT_TOLERANCE * max(1.0, np.sqrt(largest)):
+        return "not converged", f"the gradient is {np.max(np.abs(gradient)):.2g} where it should be 0"
+    return "ok", "gradient zero, curvature positive in every direction"
+
+
+def _standard_errors(objective: _Objective, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Delta method from unconstrained coordinates to the natural scale."""
+    covariance = np.linalg.inv(-objective.hessian(x))
+    centre = objective.evaluate(x)[3]
+    jacobians: dict[str, np.ndarray] = {k: np.empty((np.size(v), len(x))) for k, v in centre.items()}
+    for i in range(len(x)):
+        h = 1e-6 * max(1.0, abs(x[i]))
+        up, down = x.copy(), x.copy()
+        up[i] += h
+        down[i] -= h
+        high, low = objective.evaluate(up)[3], objective.evaluate(down)[3]
+        for name in centre:
+            jacobians[name][:, i] = (np.ravel(high[name]) - np.ravel(low[name])) / (2 * h)
+    return {
+        k: np.sqrt(np.einsum("ai,ij,aj->a", j, covariance, j)).reshape(np.shape(centre[k])) for k, j in jacobians.items()
+    }

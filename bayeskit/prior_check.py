@@ -1,0 +1,150 @@
+"""Draws from the prior, and what data the prior expects.
+
+Everything is NumPy: a prior predictive check should not cost a compilation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayeskit.errors import SpecificationError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayeskit.builder import ModelBuilder
+
+__all__ = ["PriorPredictive", "draw_prior", "log_prior", "prior_draws", "prior_predictive"]
+
+_TRIES = 100_000
+
+
+def draw_prior(
+    spec: ModelBuilder, statistics: xr.Dataset, rng: np.random.Generator, dials: Mapping[str, float] | None = None
+) -> dict[str, np.ndarray]:
+    """One draw of every variable with a prior, in the order of the assumptions; constraints by rejection.
+
+    Rejection is exact: a draw is kept with probability equal to the weight of the constraints (each at most 1).
+
+    Raises
+    ------
+    SpecificationError
+        If the constraints reject 100,000 draws in a row: they contradict the priors.
+    """
+    values_of = spec.set_dials(statistics, dials)
+    assumptions = spec.assumptions(statistics)
+    for _ in range(_TRIES):
+        values: dict[str, np.ndarray] = {}
+        for assumption in assumptions:
+            if assumption.prior is not None:
+                shape = tuple(int(statistics.sizes[d]) for d in assumption.prior.dims)
+                params = assumption.parameters(values_of)
+                values[assumption.name] = assumption.prior.random(rng, shape, params, values)
+        log_weight = sum(
+            float(w[0])
+            for w in spec.log_constraint({k: v[None] for k, v in values.items()}, statistics, values_of).values()
+        )
+        if log_weight >= 0.0 or np.log(rng.uniform()) < log_weight:
+            return values
+    raise SpecificationError(f"The constraints of {type(spec).__name__} rejected {_TRIES} draws from the prior in a row.")
+
+
+def prior_draws(
+    spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, float], draws: int, rng: np.random.Generator
+) -> xr.Dataset:
+    """Draws from the prior in the form of a posterior group (one chain)."""
+    import xarray as xr
+
+    samples = [draw_prior(spec, statistics, rng, dials) for _ in range(draws)]
+    dims = {a.name: a.prior.dims for a in spec.assumptions(statistics) if a.prior is not None}
+    coords = {d: statistics[d] for d in {x for v in dims.values() for x in v} if d in statistics.coords}
+    return xr.Dataset(
+        {n: (("chain", "draw", *d), np.stack([s[n] for s in samples])[None]) for n, d in dims.items()},
+        coords={**coords, "chain": [0], "draw": np.arange(draws)},
+    )
+
+
+def log_prior(
+    spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, float], draws: xr.Dataset
+) -> dict[str, np.ndarray]:
+    """Log prior density of each assumption, per draw, on the natural scale.
+
+    Parameters
+    ----------
+    draws : Dataset
+        Dimensions chain and draw first.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (chains, draws)
+        One entry for every assumption with a prior and for every constraint.
+    """
+    shape = (draws.sizes["chain"], draws.sizes["draw"])
+    names = [a.name for a in spec.assumptions(statistics) if a.prior is not None]
+    values = {n: draws[n].values.reshape(shape[0] * shape[1], *draws[n].shape[2:]) for n in names}
+    out = {}
+    for assumption in spec.assumptions(statistics):
+        if assumption.prior is not None:
+            density = assumption.prior.log_density(values[assumption.name], assumption.parameters(dials), values)
+            out[assumption.name] = density.reshape(shape)
+    for name, weight in spec.log_constraint(values, statistics, dials).items():
+        out[name] = np.asarray(weight).reshape(shape)
+    return out
+
+
+@dataclass(frozen=True)
+class PriorPredictive:
+    """What the prior expects of data of a given design.
+
+    Attributes
+    ----------
+    estimands : Dataset
+        Estimands under the prior, dimensions chain (1), draw and their own.
+    statistics : Dataset
+        Statistics of the simulated tables, with a leading dimension ``draw``.
+    observed : Dataset
+        The statistics of the table itself.
+    """
+
+    estimands: Any
+    statistics: Any
+    observed: Any
+
+    def tail(self, name: str) -> np.ndarray:
+        """Share of simulated values at or below the observed one, per element of a statistic."""
+        simulated, observed = self.statistics[name].values, self.observed[name].values
+        return np.asarray((simulated < observed).mean(0) + 0.5 * (simulated == observed).mean(0))
+
+    def __repr__(self) -> str:
+        lines = [f"PriorPredictive: {self.statistics.sizes['draw']} simulated tables of the same design"]
+        for name in self.statistics:
+            tail = self.tail(str(name))
+            out = float(np.mean((tail < 0.005) | (tail > 0.995)))
+            lines.append(f"  {name}: {out:.0%} of its observed values lie outside the central 99 % of the prior prediction")
+        return "\n".join(lines)
+
+
+def prior_predictive(
+    spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, float], *, draws: int = 200, seed: int | None = None
+) -> PriorPredictive:
+    """Simulate tables of the same design from the prior and reduce them as the observed one was.
+
+    Statistics whose shape depends on the data (observed patterns) are left out: they have nothing to compare with.
+    """
+    import xarray as xr
+
+    rng = np.random.default_rng(seed)
+    simulated = []
+    for _ in range(draws):
+        simulation = spec.simulate(rng, like=statistics, dials=dials)
+        simulated.append(spec.statistics(simulation.table))
+    names = [n for n in statistics.data_vars if all(s[n].shape == statistics[n].shape for s in simulated)]
+    stacked = xr.Dataset(
+        {n: (("draw", *statistics[n].dims), np.stack([s[n].values for s in simulated])) for n in names}
+    )
+    prior = prior_draws(spec, statistics, dials, draws, rng)
+    return PriorPredictive(spec.estimands(prior, statistics), stacked, statistics[names])

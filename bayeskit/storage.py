@@ -1,0 +1,242 @@
+"""Saving and loading runs: one netCDF file, or the folder that a run streamed its draws into. Never pickle.
+
+Everything that is not an array is one JSON string in the file's attributes, so nothing is executed on loading and the
+models that a file can name are the registered ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayeskit.errors import StorageError
+from bayeskit.registry import from_json
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayeskit.builder import ModelBuilder
+    from bayeskit.fit import Fit
+
+__all__ = ["FORMAT_VERSION", "begin_store", "load", "save"]
+
+FORMAT_VERSION = 1
+_ATTRIBUTE = "bayeskit"
+_STATISTICS = "statistics"
+_STORE_RECORD = "bayeskit_run.json"
+_STORE_STATISTICS = "bayeskit_statistics.nc"
+
+
+def save(fit: Fit, path: str | Path, *, statistics: bool | None = None) -> Path:
+    """Save a fit to one netCDF file (written aside and moved into place, so a crash leaves no half file).
+
+    Parameters
+    ----------
+    path : path
+        File to write.
+    statistics : bool, optional
+        Keep the statistics, which refitting needs. Default: kept where they are aggregated, left out where they are row
+        by row (rows may be patients).
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    StorageError
+        If the folder does not exist or cannot be written.
+    """
+    import xarray as xr
+
+    path = Path(path)
+    keep = (not fit.spec.row_level_statistics) if statistics is None else statistics
+    tree = {name: node.to_dataset() for name, node in fit.draws.children.items()}
+    if keep and fit.statistics is not None:
+        tree[_STATISTICS] = _plain_attributes(fit.statistics)
+    record = _record(fit, kept=_STATISTICS in tree)
+    record["digest"] = _digest(tree["posterior"])
+    out = xr.DataTree.from_dict({name: _storable(data) for name, data in tree.items()})
+    out.attrs[_ATTRIBUTE] = json.dumps(record, ensure_ascii=False)
+    part = path.with_name(path.name + ".part")
+    try:
+        encoding = {
+            f"/{name}": {v: {"zlib": True, "complevel": 4} for v in data.data_vars if data[v].dtype.kind in "fiu" and data[v].size}
+            for name, data in tree.items()
+        }
+        out.to_netcdf(part, engine="h5netcdf", encoding=encoding)
+        os.replace(part, path)
+    except OSError as error:
+        raise StorageError(f"Cannot write {path.name!r}: {error.strerror or error}.") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def load(path: str | Path) -> Any:
+    """Load a run saved by `Fit.save`, or the folder of a run that was streamed with ``store=``.
+
+    A streamed run that was killed comes back with ``partial=True``, trimmed to the draws that every chain has.
+
+    Raises
+    ------
+    StorageError
+        For a missing, truncated or foreign file, or one written by a newer version of the format.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise StorageError(f"There is no run at {str(path)!r}.")
+    return _load_store(path) if path.is_dir() else _load_file(path)
+
+
+def _load_file(path: Path) -> Fit:
+    import xarray as xr
+
+    try:
+        with xr.open_datatree(path, engine="h5netcdf") as opened:
+            if _ATTRIBUTE not in opened.attrs:
+                raise StorageError(f"{path.name!r} is a netCDF file, but not a bayeskit run.")
+            record = _checked(json.loads(opened.attrs[_ATTRIBUTE]), path.name)
+            tree = {name: node.to_dataset().load() for name, node in opened.children.items()}
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(f"{path.name!r} cannot be read as a bayeskit run: it is damaged or of another kind.") from error
+    if _digest(tree["posterior"]) != record["digest"]:
+        raise StorageError(f"{path.name!r}: the draws do not match their digest; the file was altered or damaged.")
+    spec = from_json(record["spec"])
+    statistics = tree.pop(_STATISTICS, None)
+    if statistics is not None:
+        statistics.attrs = json.loads(statistics.attrs["structure"])
+    return _fit(spec, {k: _revive(v) for k, v in tree.items()}, statistics, record)
+
+
+def _fit(spec: ModelBuilder, tree: dict[str, xr.Dataset], statistics: xr.Dataset | None, record: dict[str, Any]) -> Fit:
+    import xarray as xr
+
+    from bayeskit.fit import Fit
+
+    cls = spec.fit_class or Fit
+    levels = {k: tuple(v) for k, v in record["levels"].items()}
+    return cls(
+        spec, xr.DataTree.from_dict(dict(tree)), statistics, dict(record["dials"]), levels, record["provenance"],
+        partial=bool(record["partial"]), notes=tuple(record["notes"]),
+    )  # fmt: skip
+
+
+def _record(fit: Fit, kept: bool) -> dict[str, Any]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "spec": fit.spec.to_json(),
+        "dials": fit.dials,
+        "levels": {k: list(v) for k, v in fit.levels.items()},
+        "provenance": fit.provenance,
+        "partial": fit.partial,
+        "notes": list(fit.notes),
+        "statistics": "included" if kept else "omitted",
+    }
+
+
+def _checked(record: dict[str, Any], name: str) -> dict[str, Any]:
+    found = record.get("format_version")
+    if not isinstance(found, int) or found < 1:
+        raise StorageError(f"{name!r} has no format version: it is not a bayeskit run.")
+    if found > FORMAT_VERSION:
+        raise StorageError(
+            f"{name!r} has format version {found}; this bayeskit reads up to {FORMAT_VERSION}. Upgrade bayeskit to load it."
+        )
+    return record
+
+
+def _digest(dataset: xr.Dataset) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(map(str, dataset.data_vars)):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(dataset[name].values, dtype="<f8").tobytes())
+    return digest.hexdigest()
+
+
+def _plain_attributes(statistics: xr.Dataset) -> xr.Dataset:
+    structure = json.dumps({str(k): v for k, v in statistics.attrs.items()}, ensure_ascii=False)
+    return statistics.drop_attrs().assign_attrs(structure=structure)
+
+
+def _storable(dataset: xr.Dataset) -> xr.Dataset:
+    """Booleans as small integers and labels as plain strings: what netCDF can hold."""
+    out = dataset.copy()
+    for name in list(out.variables):
+        if out[name].dtype.kind == "b":
+            out[name] = out[name].astype(np.int8).assign_attrs(boolean=1)
+        elif out[name].dtype.kind in "UTO":
+            out[name] = out[name].astype(object)
+    return out
+
+
+def _revive(dataset: xr.Dataset) -> xr.Dataset:
+    for name in dataset.data_vars:
+        if dataset[name].attrs.pop("boolean", 0):
+            dataset[name] = dataset[name].astype(bool)
+    return dataset
+
+
+def begin_store(
+    path: str | Path,
+    spec: ModelBuilder,
+    statistics: xr.Dataset,
+    dials: Mapping[str, float],
+    levels: Mapping[str, tuple[str, ...]],
+    record: Mapping[str, Any],
+) -> None:
+    """Prepare the folder of a streamed run: everything but the draws, so that a killed run can be understood.
+
+    Raises
+    ------
+    StorageError
+        If the folder exists and is not empty: a run never overwrites another.
+    """
+    folder = Path(path)
+    if folder.exists() and any(folder.iterdir()):
+        raise StorageError(f"store={str(path)!r} is not empty: give a new folder, so that no run is overwritten.")
+    folder.mkdir(parents=True, exist_ok=True)
+    description = {
+        "format_version": FORMAT_VERSION, "spec": spec.to_json(), "dials": dict(dials), "notes": [],
+        "levels": {k: list(v) for k, v in levels.items()}, "provenance": dict(record),
+    }  # fmt: skip
+    _storable(_plain_attributes(statistics)).to_netcdf(folder / _STORE_STATISTICS, engine="h5netcdf")
+    (folder / _STORE_RECORD).write_text(json.dumps(description, ensure_ascii=False), encoding="utf-8")
+
+
+def _load_store(folder: Path) -> Fit:
+    import xarray as xr
+
+    from bayeskit.engine import RawDraws
+    from bayeskit.fit import assemble
+    from bayeskit.graph import LOG_LIKELIHOOD
+
+    try:
+        record = _checked(json.loads((folder / _STORE_RECORD).read_text(encoding="utf-8")), folder.name)
+        with xr.open_dataset(folder / _STORE_STATISTICS, engine="h5netcdf") as opened:
+            statistics = opened.load()
+        draws = xr.open_datatree(str(folder), engine="zarr", consolidated=False)
+        raw = {name: draws[name].to_dataset().load() for name in ("posterior", "sample_stats")}
+    except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(f"{folder.name!r} is not the folder of a streamed bayeskit run.") from error
+    statistics.attrs = json.loads(statistics.attrs["structure"])
+    wanted = record["provenance"]["sampling"]
+    shape = (wanted["chains"], wanted["draws"])
+    finite = np.isfinite(raw["posterior"][LOG_LIKELIHOOD].values)
+    partial = finite.shape != shape or not finite.all()
+    spec = from_json(record["spec"])
+    levels = {k: tuple(v) for k, v in record["levels"].items()}
+    tree = xr.DataTree.from_dict(raw)
+    return assemble(
+        spec, statistics, RawDraws(tree, partial, wanted["seed"] or 0), dict(record["dials"]), levels, record["provenance"]
+    )

@@ -1,0 +1,642 @@
+"""Reports: the verdict leads, numbers keep their digits, labels are inert, and nothing reaches the network."""
+
+from __future__ import annotations
+
+import base64
+import html.parser
+import re
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from bayeskit.assumptions import Assumption, Dial, Prior
+from bayeskit.checks import run_checks
+from bayeskit.errors import SpecificationError, StorageError
+from bayeskit.report import (
+    Code,
+    Figure,
+    Note,
+    Number,
+    Paragraph,
+    Report,
+    Section,
+    Table,
+    build_report,
+    render,
+)
+from bayeskit.report import figures as fg
+from bayeskit.report.content import decimals, format_cell, format_number, probability, quantile_mcse
+from bayeskit.report.escape import clean, markdown_code, markdown_text, one_line, slug
+from bayeskit.report.html import POLICY, to_html
+from bayeskit.report.markdown import to_markdown
+from bayeskit.summary import summarise
+
+NASTY = (
+    "<script>alert(1)</script>",
+    "</title><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "\"><svg onload=alert(1)>",
+    "' onmouseover='alert(1)",
+    "javascript:alert(1)",
+    "</style><style>*{display:none}",
+    "-->", "<!--", "]]>", "&lt;b&gt;", "&amp;",
+    "{{ 7*7 }}", "{% include 'x' %}", "${7*7}",
+    "a|b", "a\nb", "a\r\n\r\n# heading", "`code`", "```\nfence", "**bold**", "_it_", "~~gone~~",
+    "[x](http://example.org)", "![x](http://example.org/x.png)", "<http://example.org>", "http://example.org", "www.example.org",
+    "@someone", "#12", "1. item", "- item", "# head", "> quote", "$\\frac{1}{0}$", "$x$", "\\",
+    "=HYPERLINK(\"x\")", "NaN", "", " ", "../../etc", "CON", "日本語", "עברית", "\u202eevil", "a\x00b", "\ud800", "\x1b[31m", "x" * 300,
+)  # fmt: skip
+
+
+@dataclass
+class FakeFit:
+    """What the report may use of a fit."""
+
+    draws: xr.DataTree
+    levels: dict
+    partial: bool = False
+    notes: tuple = ("2 labels differ only by white space.",)
+    own: tuple = ()
+    assumption_list: tuple = ()
+    dials: dict = field(default_factory=dict)
+    extra: tuple = ()
+    provenance: dict = field(
+        default_factory=lambda: {
+            "model": "FakeModel",
+            "started": "2026-11-21T10:00:00+00:00",
+            "seconds": 3.2,
+            "platform": "Linux x86_64",
+            "versions": {"python": "3.13.0", "bayeskit": "0.1.0"},
+            "data": {"rows": 1234, "digest": "ab" * 32, "missing": {"score": 3}},
+            "sampling": {"draws": 1000, "tune": 1000, "chains": 4, "seed": 1, "target_accept": 0.9},
+        }
+    )
+
+    @property
+    def spec(self):
+        class FakeModel(SimpleNamespace):
+            def to_json(self):
+                return '{"model": "FakeModel", "levels": 2}'
+
+        return FakeModel()
+
+    @property
+    def estimands(self):
+        return self.draws["estimands"].to_dataset()
+
+    @property
+    def verdict(self):
+        return run_checks(self.draws, partial=self.partial, extra=self.extra)
+
+    @property
+    def checks(self):
+        return self.verdict.results
+
+    @property
+    def assumptions(self):
+        return self.assumption_list
+
+    def summary(self, prob=0.95, kind="eti", *, group="estimands"):
+        return summarise(self.draws[group].to_dataset(), prob, kind)
+
+    def sections(self, prob=0.95):
+        return self.own
+
+
+ASSUMPTIONS = (
+    Assumption("mu", "The mean score is near zero before any data.", "hyper", Prior("Normal", mu=0, sigma=2.5)),
+    Assumption("theta", "Candidates are drawn from one population.", "latent", Prior("Normal", dims="item", mu="mu", sigma=1)),
+    Assumption(
+        "constancy", "A judge treats all candidates alike.", "structural",
+        constants={"scale": Dial("constancy.scale", 0.5, 0.0, 5.0, "How far a judge may differ between candidates")},
+    ),
+)  # fmt: skip
+
+
+def make_fit(labels=("A", "B", "C"), *, bad=False, draws=1000, **changes):
+    rng = np.random.default_rng(4)
+    size = len(labels)
+    theta = rng.normal(np.linspace(-1, 1, size), 0.3, size=(4, draws, size))
+    if bad:
+        theta[0] += 3.0
+    stats = {
+        "diverging": np.zeros((4, draws), bool),
+        "maxdepth_reached": np.zeros((4, draws), bool),
+        "energy": rng.normal(size=(4, draws)),
+    }
+    coords = {"item": list(labels)}
+    score = xr.DataArray(
+        theta,
+        dims=("chain", "draw", "item"),
+        coords=coords,
+        attrs={"label": "Score", "units": "points", "headline": True},
+    )
+    other = xr.DataArray(
+        rng.normal(size=(4, draws)),
+        dims=("chain", "draw"),
+        attrs={"label": "Gap", "units": "", "headline": False},
+    )
+    groups = {
+        "posterior": xr.Dataset({"mu": (("chain", "draw"), rng.normal(size=(4, draws)))}),
+        "estimands": xr.Dataset({"score": score, "gap": other}),
+        "sample_stats": xr.Dataset({k: (("chain", "draw"), v) for k, v in stats.items()}),
+    }
+    base = {"levels": {"item": tuple(labels)}, "assumption_list": ASSUMPTIONS, "dials": {"mu.sigma": 5.0}}
+    return FakeFit(xr.DataTree.from_dict(groups), **{**base, **changes})
+
+
+class Page(html.parser.HTMLParser):
+    """Tags, attributes and text of a page, with a check that every tag is closed in order."""
+
+    VOID = frozenset({"meta", "img", "br", "hr", "link", "input"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.texts, self.open = [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style" and data.strip():
+            self.texts.append((self.open[-1], data.strip()))
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+    def text(self):
+        return " ".join(t for _, t in self.texts)
+
+
+ALLOWED_TAGS = set(
+    "html head meta title style body a header div span p ul li nav ol main h1 h2 section table caption thead tr th tbody td s "
+    "strong figure img figcaption pre code".split()
+)
+
+
+def check_page(text):
+    page = Page(text)
+    assert page.open == []
+    assert {t for t, _ in page.tags} <= ALLOWED_TAGS
+    assert all(not k.startswith("on") for _, attrs in page.tags for k in attrs)
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    for attrs in page.all("a"):
+        assert attrs["href"].startswith("#")
+        assert attrs["href"][1:] in ids
+    for attrs in page.all("img"):
+        assert attrs["alt"].strip()
+        assert re.match(r"data:image/(png|svg\+xml);base64,[A-Za-z0-9+/=]+$", attrs["src"])
+    for attrs in page.all("th"):
+        assert attrs["scope"] in ("col", "row")
+    assert len(page.all("main")) == len(page.all("h1")) == 1
+    return page
+
+
+# --- numbers ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mcse", "expected"), [(0.004, 2), (0.005, 2), (0.0051, 1), (0.05, 1), (0.06, 0), (3.0, 0), (1e-12, 6)]
+)
+def test_digits_stop_where_the_error_begins(mcse, expected):
+    assert decimals(mcse) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "mcse", "text"),
+    [
+        (0.31234, 0.004, "0.31"),
+        (-0.001, 0.01, "0.0"),
+        (1234567.8, 10, "1,234,568"),
+        (0.31234, None, "0.312"),
+        (123.456, None, "123"),
+        (0.00001234, None, "1.23e-05"),
+        (5e8, None, "5.00e+08"),
+        (0.0, 0.0, "0"),
+        (2.0, 0.0, "2.00"),
+        (float("nan"), 0.1, "not computed"),
+        (float("inf"), None, "∞"),
+        (1.5, float("nan"), "1.50"),
+    ],
+)
+def test_numbers(value, mcse, text):
+    assert format_number(value, mcse) == text
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        (None, "–"),
+        ("a", "a"),
+        (12345, "12,345"),
+        (np.int64(7), "7"),
+        (True, "yes"),
+        (0.5, "0.500"),
+        (Number(0.5, 0.01), "0.5"),
+    ],
+)
+def test_cells(cell, text):
+    assert format_cell(cell) == text
+
+
+def test_a_probability_is_never_certain():
+    assert probability(1.0, 4000) == "> 0.999"
+    assert probability(0.0, 4000) == "< 0.001"
+    assert probability(1.0, 400) == "> 0.99"
+    assert isinstance(probability(0.5, 4000), Number)
+    assert format_cell(probability(0.5, 4000)) == "0.5"
+    assert format_cell(probability(float("nan"), 4000)) == "not computed"
+
+
+def test_error_of_a_quantile_is_that_of_normal_draws():
+    assert quantile_mcse(1.0, 0.5) == pytest.approx(np.sqrt(np.pi / 2))
+    assert quantile_mcse(1.0, 0.025) == pytest.approx(2.671, abs=1e-3)
+
+
+# --- content ---------------------------------------------------------------------------------------------
+
+
+def test_tables_and_figures_refuse_what_cannot_be_printed():
+    with pytest.raises(ValueError, match="Row 1"):
+        Table(("a", "b"), ((1, 2), (1,)))
+    with pytest.raises(ValueError, match="alignment"):
+        Table(("a", "b"), (), alignment=("left",))
+    with pytest.raises(ValueError, match="alt"):
+        Figure(b"<svg></svg>", " ")
+    with pytest.raises(ValueError, match="PNG"):
+        Figure(b"GIF89a", "x")
+    assert Table(("a", "b", "c"), (("x", 1, None), ("y", Number(2.0), None))).alignment == (
+        "left",
+        "right",
+        "left",
+    )
+
+
+# --- the report of a fit ---------------------------------------------------------------------------------
+
+
+def test_a_good_fit_passes_in_the_first_line():
+    report = build_report(make_fit())
+    assert report.banner.kind == "pass"
+    markdown, page = to_markdown(report), check_page(to_html(report))
+    assert markdown.splitlines()[0] == "**PASS: all 9 checks passed**"
+    assert next(t for tag, t in page.texts if tag == "title").startswith("PASS: ")
+    first = [t for tag, t in page.texts if tag not in ("title", "a")]
+    assert first[:2] == ["✓", "PASS: all 9 checks passed"]
+    assert "~~" not in markdown
+    assert not page.all("s")
+
+
+def test_a_failed_fit_says_so_first_and_strikes_its_numbers():
+    report = build_report(make_fit(bad=True))
+    assert report.banner.kind == "fail"
+    markdown, text = to_markdown(report), to_html(report)
+    page = check_page(text)
+    assert markdown.splitlines()[0].startswith("**FAIL: 3 of 9 checks failed")
+    assert next(t for tag, t in page.texts if tag == "title").startswith("FAIL: ")
+    assert [t for tag, t in page.texts if tag not in ("title", "a")][1].startswith("FAIL: ")
+    assert "Failed checks: not for use" in page.text()
+    assert "Failed checks: not for use" in markdown
+    assert "<s>" in text
+    assert "~~" in markdown
+    for figure in report.figures():
+        assert figure.alt.startswith("Failed checks")
+    assert any(line.startswith("R-hat: ") and " Next: " in line for line in report.banner.details)
+
+
+def test_a_partial_fit_never_passes_and_is_provisional():
+    report = build_report(make_fit(partial=True))
+    assert report.banner.kind == "partial"
+    markdown = to_markdown(report)
+    assert markdown.splitlines()[0].startswith("**PARTIAL: ")
+    assert "PASS" not in markdown.splitlines()[0]
+    assert "Partial run: provisional" in markdown
+    assert "~~" not in markdown
+    assert (
+        to_markdown(build_report(make_fit(partial=True, bad=True))).splitlines()[0].startswith("**PARTIAL: ")
+    )
+    assert build_report(make_fit(partial=True, bad=True)).banner.kind == "fail"
+
+
+def test_the_models_own_sections_come_first_and_are_marked_too():
+    own = (
+        Section(
+            "Ranking",
+            "ranking",
+            (Table(("Candidate", "Rank"), (("A", 1),)), Note("info", "Ranks are joint.")),
+        ),
+    )
+    report = build_report(make_fit(own=own, bad=True))
+    assert report.sections[0].title == "Ranking"
+    assert report.sections[0].blocks[0].mark
+    assert build_report(make_fit(own=own)).figures() == ()
+
+
+@pytest.mark.parametrize(
+    ("prob", "kind", "words"), [(0.95, "eti", "95 % equal-tailed"), (0.9, "hdi", "90 % highest-density")]
+)
+def test_interval_kind_and_probability_are_stated(prob, kind, words):
+    report = build_report(make_fit(), prob, kind)
+    for text in (to_markdown(report), Page(to_html(report)).text()):
+        assert text.count(words) >= 3
+        assert "conditional on the model" in text
+        assert "significant" not in text
+    table = next(t for t in report.tables() if "Median" in t.columns)
+    assert table.columns[2:4] == (("lower", "upper") if kind == "hdi" else ("2.5 %", "97.5 %"))
+    assert words in table.caption
+    assert all(words in f.caption and words in f.alt for f in report.figures())
+
+
+@pytest.mark.parametrize(("prob", "kind"), [(95, "eti"), (0.95, "wald"), (float("nan"), "eti")])
+def test_other_intervals_are_refused(prob, kind):
+    with pytest.raises(SpecificationError):
+        build_report(make_fit(), prob, kind)
+
+
+def test_results_show_headline_estimands_with_labels_and_units():
+    report = build_report(make_fit())
+    table = next(t for t in report.tables() if "Median" in t.columns)
+    assert table.columns[:2] == ("Item", "Median")
+    assert table.caption.startswith("Score (points): posterior medians with 95 % equal-tailed intervals")
+    assert [row[0] for row in table.rows] == ["A", "B", "C"]
+    assert "1 other estimand is not printed" in to_markdown(report)
+    assert table.rows[0][1].value == pytest.approx(-1, abs=0.05)
+    assert table.rows[0][1].mcse > 0
+
+
+def test_assumptions_are_told_in_words_and_in_the_numbers_used():
+    text = to_markdown(build_report(make_fit()))
+    assert r"mu \~ Normal(mu=0, sigma=5)" in text
+    assert r"theta \~ Normal(mu=mu, sigma=1), for each item" in text
+    assert "A judge treats all candidates alike." in text
+    assert "top-level prior" in text
+    assert re.search(r"\| mu\.sigma \| 5\.00 \| 2\.50 \| 0 to ∞ \|", text)
+    assert re.search(r"\| constancy\.scale \| 0\.500 \| 0\.500 \| 0 to 5 \|", text)
+
+
+def test_data_and_provenance_are_told():
+    text = to_markdown(build_report(make_fit()))
+    for part in (
+        "1,234",
+        "3: A, B, C",
+        "Missing in score | 3",
+        "white space",
+        "ab" * 32,
+        "python 3.13.0",
+        "Sampling: seed | 1",
+    ):
+        assert part in text, part
+    assert '"levels": 2' in text
+
+
+def test_a_report_is_written_even_where_nothing_can_be_summarised():
+    fit = make_fit()
+    values = fit.draws["estimands"]["score"].values.copy()
+    values[0, 0, 0] = np.nan
+    estimands = fit.estimands
+    estimands["score"] = (("chain", "draw", "item"), values)
+    fit.draws["estimands"] = xr.DataTree(estimands)
+    report = build_report(fit)
+    assert report.banner.text.startswith("FAIL")
+    assert "NaN" in to_markdown(report)
+
+
+def test_a_loaded_run_without_statistics_still_reports():
+    class Loaded(FakeFit):
+        @property
+        def assumptions(self):
+            raise StorageError("saved without its statistics")
+
+    fit = make_fit()
+    loaded = Loaded(fit.draws, fit.levels)
+    assert "saved without its statistics" in to_markdown(build_report(loaded))
+
+
+def test_many_labels_are_counted_not_listed_and_long_tables_cut():
+    labels = tuple(f"item {i:03d}" for i in range(250))
+    report = build_report(make_fit(labels, draws=100))
+    text = to_markdown(report)
+    assert "and 238 more" in text
+    assert "50 more rows are left out" in text
+    assert len(to_html(report).encode()) < 2_000_000
+
+
+# --- safety ----------------------------------------------------------------------------------------------
+
+
+def nasty_report():
+    values = np.linspace(0, 1, len(NASTY))
+    blocks = [Table(("Label", "x"), tuple((v, i) for i, v in enumerate(NASTY)), "Corpus.")]
+    blocks += [fg.interval_plot(NASTY, values, values - 0.1, values + 0.1, xlabel=NASTY[0])]
+    blocks += (
+        [Paragraph(v) for v in NASTY] + [Note("info", v, (v,)) for v in NASTY] + [Code(v, v) for v in NASTY]
+    )
+    sections = tuple(Section(v, v, tuple(blocks) if i == 0 else ()) for i, v in enumerate(NASTY))
+    return Report(NASTY[1], Note("fail", f"FAIL: {NASTY[1]}", NASTY), sections, NASTY[2])
+
+
+def test_html_labels_are_inert_and_the_structure_is_strict():
+    text = to_html(nasty_report())
+    page = check_page(text)
+    shown = page.text()
+    for label in NASTY:
+        words = clean(label).split()
+        if words and words[0].isascii():
+            assert words[0] in shown
+    assert "49" not in [t for _, t in page.texts if t == "{{ 7*7 }}"]
+    assert "\u202e" not in text
+    assert "\x00" not in text
+    text.encode("utf-8")
+
+
+def test_html_has_no_network_reference_and_a_policy():
+    text = to_html(build_report(make_fit()))
+    page = check_page(text)
+    assert POLICY == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    policies = [m for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+    assert [m["content"] for m in policies] == [POLICY]
+    assert page.all("html") == [{"lang": "en"}]
+    assert "http" not in re.sub(r"http-equiv", "", text)
+    assert "url(" not in text
+    assert "@import" not in text
+    for figure in build_report(make_fit()).figures():
+        assert b"<!DOCTYPE" not in figure.data
+        assert not re.search(rb"(href|src)=\"(?!#)", figure.data)
+
+
+def test_every_table_has_a_caption_row_headers_and_column_headers():
+    text = to_html(build_report(make_fit()))
+    assert text.count("<table") == text.count("<caption") == text.count("<thead>")
+    for row in re.findall(r"<tr>(.*?)</tr>", text, flags=re.S):
+        assert row.lstrip().startswith("<th scope=")
+
+
+def live_markdown(text):
+    """What a Markdown reader would still act on, outside code fences."""
+    body = re.sub(r"(?ms)^(`{3,})\n.*?^\1$", "", text)
+    body = re.sub(r"\\[\\`*_{}\[\]|~$:.#+=-]", "", body)
+    return body
+
+
+def test_markdown_labels_are_inert():
+    text = to_markdown(nasty_report())
+    live = live_markdown(text)
+    assert "<" not in live
+    assert "`" not in live
+    assert "](" not in live
+    assert "http:" not in live
+    assert "www." not in live
+    assert not re.search(r"@\w", live)
+    assert "$" not in live
+    headings = re.findall(r"(?m)^#+ ", live)
+    assert len(headings) == 1 + len(NASTY)
+    text.encode("utf-8")
+
+
+def test_markdown_tables_keep_their_shape():
+    text = to_markdown(
+        Report(
+            "T",
+            Note("pass", "PASS"),
+            (Section("S", "s", (Table(("Label", "x"), tuple((v, 1) for v in NASTY)),)),),
+        )
+    )
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(lines) == len(NASTY) + 2
+    for line in lines:
+        assert len(re.findall(r"(?<!\\)\|", line)) == 3, line
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\r\nb", "a\u2028b", "a\x0bb", "a\x85b"])
+def test_line_breaks_become_blanks(text):
+    assert one_line(text) == "a b"
+    assert markdown_text(text) == "a b"
+
+
+def test_code_fence_outlasts_its_content():
+    assert markdown_code("````\nx").startswith("`````\n")
+
+
+def test_slugs():
+    assert slug("Rank & Größe!") == "rank-grosse" or slug("Rank & Größe!") == "rank-groe"
+    assert slug("日本") == "section"
+    assert slug("../../etc") == "etc"
+
+
+# --- writing ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["r.html", "r.HTML", "r.md"])
+def test_render_writes_by_suffix(tmp_path, name):
+    path = render(build_report(make_fit()), tmp_path / name)
+    assert path == tmp_path / name
+    assert path.read_text(encoding="utf-8").startswith("<!doctype html>" if "md" not in name else "**PASS")
+
+
+@pytest.mark.parametrize("name", ["r.pdf", "r", "r.htm"])
+def test_unknown_suffix_is_refused_and_nothing_is_written(tmp_path, name):
+    with pytest.raises(SpecificationError, match=r"\.html \.md"):
+        render(build_report(make_fit()), tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_same_fit_same_bytes():
+    assert to_html(build_report(make_fit())) == to_html(build_report(make_fit()))
+
+
+# --- figures ---------------------------------------------------------------------------------------------
+
+RNG = np.random.default_rng(0)
+P = np.array([[0.7, 0.3], [0.3, 0.7]])
+CASES = {
+    "interval": lambda: fg.interval_plot(["a", "b"], [1.0, 2.0], [0.0, 1.0], [2.0, 3.0], xlabel="score", inner=([0.5, 1.5], [1.5, 2.5]), groups=["x", "y"], reference=1.5, reference_label="gold"),
+    "rank": lambda: fg.rank_plot(["a", "b"], P, lower=[1, 1], upper=[2, 2]),
+    "matrix": lambda: fg.matrix_plot(["a", "b"], P),
+    "density": lambda: fg.density_plot({"a": RNG.normal(size=500), "b": RNG.gamma(2, size=500)}, xlabel="score", prior=RNG.normal(size=500), reference=0.0),
+    "curve": lambda: fg.curve_plot([0, 1, 2], {"a": ([1, 0.8, 0.5], [1, 0.7, 0.3], [1, 0.9, 0.7])}, xlabel="years", ylabel="survival", observed_until=1.0),
+    "ecdf": lambda: fg.ecdf_difference_plot({"mu": np.zeros(9), "tau": np.full(9, 0.4)}, 10, 50, 2.5),
+}  # fmt: skip
+NUMBERS = {
+    "interval": ("1.00", "0 to 2.00", "95 % equal-tailed"),
+    "rank": ("70 %", "interval 1 to 2", "95 % equal-tailed"),
+    "matrix": ("a and b 30 %",),
+    "density": ("median", "95 % equal-tailed"),
+    "curve": ("at 2.00 0.500 (0.300 to 0.700)", "extrapolation"),
+    "ecdf": ("tau leaves the band", "mu stays inside", "0.400"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_figures_tell_their_numbers_in_words(name):
+    figure = CASES[name]()
+    assert figure.media_type == "image/svg+xml"
+    for part in NUMBERS[name]:
+        assert part in figure.alt, figure.alt
+    assert figure.caption
+    assert b"<text" not in figure.data  # outlines only: no label is markup, and no font is needed
+    assert b"http" not in re.sub(rb'xmlns(:xlink)?="[^"]*"', b"", figure.data)
+    import xml.etree.ElementTree as ET
+
+    ET.fromstring(figure.data)
+
+
+def test_figures_survive_any_label():
+    values = np.arange(len(NASTY), dtype=float)
+    figure = fg.interval_plot(
+        NASTY, values, values - 1, values + 1, groups=NASTY, reference=1.0, reference_label=NASTY[0]
+    )
+    assert b"<script" not in figure.data
+    fg.matrix_plot(NASTY[:14], np.full((14, 14), 0.5))
+    fg.rank_plot(NASTY[-12:], np.full((12, 12), 1 / 12))
+    fg.density_plot({v: RNG.normal(size=20) for v in NASTY[-7:]}, xlabel="$\\frac{")
+    assert base64.b64encode(figure.data)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: fg.interval_plot(["a"], [1.0, 2.0], [0.0], [1.0]),
+        lambda: fg.interval_plot([], [], [], []),
+        lambda: fg.rank_plot(["a"], P),
+        lambda: fg.density_plot({}),
+        lambda: fg.density_plot({"a": [np.nan, 1.0]}),
+        lambda: fg.curve_plot([0, 1], {}),
+    ],
+)
+def test_figures_refuse_what_cannot_be_drawn(call):
+    with pytest.raises(ValueError):
+        call()
+
+
+def test_density_integrates_to_one():
+    grid = np.linspace(-6, 6, 256)
+    y = fg._density(RNG.normal(size=20_000), grid)
+    assert np.trapezoid(y, grid) == pytest.approx(1, abs=0.01)
+    assert y.max() == pytest.approx(1 / np.sqrt(2 * np.pi), abs=0.03)
+
+
+def test_colours_have_contrast_and_series_never_rest_on_colour_alone():
+    from bayeskit.report.palette import SERIES, style
+
+    def luminance(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        r, g, b = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    for colour in SERIES:
+        assert 1.05 / (luminance(colour) + 0.05) >= 3.0, colour
+    looks = [style(i) for i in range(28)]
+    assert len(set(looks)) == 28
+    assert len({(s.marker, s.dashes) for s in looks[:7]}) == 7
