@@ -22,6 +22,7 @@ from .mode import Mode as Mode
 from .registry import from_json as from_json
 from .registry import load_model as load_model
 from .registry import model_names as model_names
+from .registry import register as register
 from .storage import load as load
 from .storage import save as save
 

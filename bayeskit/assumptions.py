@@ -110,6 +110,9 @@ class Prior:
         object.__setattr__(self, "dims", (dims,) if isinstance(dims, str) else tuple(dims))
         checked = {name: self._check(family, name, params[name]) for name in family.parameters}
         object.__setattr__(self, "params", checked)
+        lower, upper = checked.get("lower"), checked.get("upper")
+        if isinstance(lower, float) and isinstance(upper, float) and not lower < upper:
+            raise SpecificationError(f"{dist}(lower={lower:g}, upper={upper:g}): lower must be less than upper.")
 
     def _check(self, family: Family, name: str, value: float | str) -> float | str:
         if isinstance(value, str):
@@ -193,6 +196,18 @@ class Prior:
         x = np.asarray(x, dtype=float)
         own = {k: _align(v, x.ndim) for k, v in self._own(params, values).items()}
         out = np.asarray(self.family.log_density(x, **own), dtype=float)
+        return out.reshape(len(x), -1).sum(axis=1)
+
+    def log_jacobian(
+        self,
+        x: np.ndarray,
+        params: Mapping[str, float] | None = None,
+        values: Mapping[str, np.ndarray] | None = None,
+    ) -> np.ndarray:
+        """Log Jacobian from the coordinates in which the variable is sampled, one value per draw; see `log_density`."""
+        x = np.asarray(x, dtype=float)
+        own = {k: _align(v, x.ndim) for k, v in self._own(params, values).items()}
+        out = np.asarray(self.family.log_jacobian(x, **own), dtype=float)
         return out.reshape(len(x), -1).sum(axis=1)
 
     def random(

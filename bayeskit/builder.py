@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bayeskit.mode import Mode
     from bayeskit.prior_check import PriorPredictive
 
-__all__ = ["ModelBuilder", "Simulation"]
+__all__ = ["ModelBuilder", "Simulation", "plain"]
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,9 @@ class ModelBuilder(ABC):
                     f"{type(self).__name__} has no dial {name!r}.{suggest(name, known)} Its dials: {', '.join(known)}."
                 )
             values[name] = known[name].check(value)
+        for assumption in self.assumptions(statistics):
+            if assumption.prior is not None:
+                assumption.prior.replace(**assumption.parameters(values))  # bounds that hold jointly: lower < upper
         return values
 
     def fit(
@@ -275,7 +278,7 @@ class ModelBuilder(ABC):
 
     def settings(self) -> dict[str, Any]:
         """The settings by name, as JSON-able values."""
-        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     def to_json(self) -> str:
         """The specification as one line of JSON; `from_json` gives back an equal one."""
@@ -302,14 +305,14 @@ def _parse(text: str) -> dict[str, Any]:
     return payload
 
 
-def _plain(value: Any) -> Any:
-    """JSON form of a setting; a `Prior` is tagged, so that it comes back as one."""
+def plain(value: Any) -> Any:
+    """Return the JSON form of a setting or a structural fact; a `Prior` is tagged, so that it comes back as one."""
     if isinstance(value, Prior):
         return {"__prior__": value.to_dict()}
     if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, str | bool | int | float):

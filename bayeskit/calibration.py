@@ -2,23 +2,25 @@
 
 Parameters are drawn from the prior, data from the likelihood, and the rank of each true value among its posterior draws
 must be uniform (Talts et al. 2018). Ranks of parameters alone cannot see a posterior that ignores the data, so the log
-likelihood and the headline estimands are ranked too (Modrak et al. 2023). Uniformity is judged by the difference of the
-empirical distribution function from the diagonal against a simultaneous band (Säilynoja et al. 2022). One compiled model
-serves all simulations.
+likelihood is ranked too (Modrak et al. 2023), and every quantity is tested a second time *given the data*: ranks are uniform
+whatever the data were, so they stay uniform when they are turned round in the simulations whose data speak for a small
+value. A graph whose likelihood is lost fails there; its own log likelihood, lost too, would notice nothing. Uniformity is
+judged by the difference of the empirical distribution function from the diagonal against a simultaneous band (Säilynoja et
+al. 2022). One compiled model serves all simulations.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayeskit.engine import Sampling, compiled_for, sample
-from bayeskit.errors import BayeskitError, SpecificationError
-from bayeskit.graph import LOG_LIKELIHOOD
+from bayeskit.engine import RawDraws, Sampling, compiled_for, sample
+from bayeskit.errors import DataError, SamplingError, SpecificationError
+from bayeskit.fit import assemble
 from bayeskit.progress import SamplingProgress
 from bayeskit.summary import flatten
 
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["Calibration", "calibrate", "ecdf_band"]
 
 LOG_LIKELIHOOD_LABEL = "log likelihood"
+_R_HAT_MAX = 1.1  # of short runs: the ordinary limit would refuse good ones by chance
+_FEWEST_FOR_DATA = 40  # simulations below which nothing is learned of what the data speak for
+_RIDGE = 0.1
 
 
 def ecdf_band(simulations: int, ranks: int, prob: float = 0.95, replicates: int = 4000) -> float:
@@ -80,11 +85,15 @@ class Calibration:
     bound : float
         Its limit at the simultaneous level, corrected for the number of quantities.
     failed : int
-        Simulations whose fit could not be run or did not mix (R-hat over 1.05); they are counted, never dropped silently.
+        Simulations whose fit could not be run or did not mix (R-hat over 1.1); they are counted, never dropped silently.
     simulations : int
         Simulations asked for.
     seconds : float
         Wall time.
+    seed : int
+        Root seed.
+    errors : tuple of str
+        Different messages of the fits that could not be run.
     """
 
     ranks: dict[str, np.ndarray]
@@ -95,6 +104,7 @@ class Calibration:
     simulations: int
     seconds: float
     seed: int
+    errors: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -114,6 +124,7 @@ class Calibration:
             f"{self.failed} failed fits, seed {self.seed}, {self.seconds:.0f} s"
         ]
         lines += [f"  outside the band: {k} ({self.statistics[k]:.2f} > {self.bound:.2f})" for k in self.offenders]
+        lines += [f"  a fit failed: {text}" for text in self.errors]
         return "\n".join(lines)
 
     def plot(self, quantities: tuple[str, ...] | None = None) -> Figure:
@@ -172,7 +183,8 @@ def calibrate(
     clock = time.perf_counter()
     if simulations < 20:
         raise SpecificationError(f"simulations={simulations}: at least 20 are needed to say anything.")
-    collected: dict[str, list[int]] = {}
+    runs: list[_Run] = []
+    errors: list[str] = []
     failed = 0
     thin_to = min(ranks, draws * chains)
     with SamplingProgress(progress) as bar:
@@ -183,21 +195,64 @@ def calibrate(
             )
             try:
                 one = _one(spec, child, settings, thin_to, dials, fit_dials, sizes)
-            except BayeskitError:
+            except (DataError, SamplingError) as error:  # a wrong specification is the caller's, and is raised
                 one = None
+                errors.append(str(error).splitlines()[0])
             if one is None:
                 failed += 1
             else:
-                for name, rank in one.items():
-                    collected.setdefault(name, []).append(rank)
+                runs.append(one)
             bar.step(index + 1, f", {failed} failed" if failed else "")
-    if not collected:
-        raise SpecificationError(f"Every one of {simulations} simulated fits failed: run one by hand to see why.")
-    table = {k: np.array(v) for k, v in collected.items()}
+    told = tuple(dict.fromkeys(errors))[:3]
+    if not runs:
+        raise SamplingError(f"Every one of {simulations} simulated fits failed. {' '.join(told)}".strip())
+    table = {k: np.array([r.ranks[k] for r in runs if k in r.ranks]) for k in dict.fromkeys(k for r in runs for k in r.ranks)}
+    table |= _given_data(runs, thin_to)
     used = {k: _statistic(v, thin_to + 1)[0] for k, v in table.items()}
-    kept = len(next(iter(table.values())))
-    bound = ecdf_band(kept, thin_to + 1, 1.0 - (1.0 - prob) / max(1, len(used)), replicates=20_000)
-    return Calibration(table, thin_to + 1, used, bound, failed, simulations, round(time.perf_counter() - clock, 1), seed)
+    bound = ecdf_band(len(runs), thin_to + 1, 1.0 - (1.0 - prob) / max(1, len(used)), replicates=20_000)
+    seconds = round(time.perf_counter() - clock, 1)
+    return Calibration(table, thin_to + 1, used, bound, failed, simulations, seconds, seed, told)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One simulation: ranks and true values by quantity, and the statistics of its table."""
+
+    ranks: dict[str, int]
+    truths: dict[str, float]
+    statistics: dict[str, np.ndarray]
+
+
+def _given_data(runs: Sequence[_Run], count: int) -> dict[str, np.ndarray]:
+    """Ranks turned round (r -> count - r) where the data speak for a small value.
+
+    What the data speak for is learned by ridge regression of the true values on the statistics in one half of the
+    simulations and said of the other half, so it is independent of the ranks that it turns.
+    """
+    common = set.intersection(*(set(r.statistics) for r in runs))
+    shapes = {n: {r.statistics[n].shape for r in runs} for n in common}
+    names = sorted(n for n in common if len(shapes[n]) == 1)
+    if not names or len(runs) < _FEWEST_FOR_DATA:
+        return {}
+    x = np.stack([np.concatenate([r.statistics[n].ravel() for n in names]) for r in runs]).astype(float)
+    x = x[:, np.isfinite(x).all(0) & (np.ptp(x, axis=0) > 0)]
+    if x.shape[1] == 0:
+        return {}
+    x = (x - x.mean(0)) / x.std(0)
+    # In the dual form the cost is that of the simulations, however many statistics there are.
+    gram = x @ x.T / x.shape[1]
+    halves = [np.arange(len(runs)) % 2 == h for h in (0, 1)]
+    out = {}
+    for quantity in (q for q in runs[0].truths if all(q in r.truths for r in runs)):
+        ranks = np.array([r.ranks[quantity] for r in runs])
+        target = np.argsort(np.argsort([r.truths[quantity] for r in runs])) / (len(runs) - 1.0) - 0.5
+        small = np.zeros(len(runs), dtype=bool)
+        for learn, say in (halves, halves[::-1]):
+            weights = np.linalg.solve(gram[np.ix_(learn, learn)] + _RIDGE * np.eye(learn.sum()), target[learn])
+            said = gram[np.ix_(say, learn)] @ weights
+            small[say] = said < np.median(said)
+        out[f"{quantity}, given data"] = np.where(small, count - ranks, ranks)
+    return out
 
 
 def _one(
@@ -208,7 +263,7 @@ def _one(
     dials: Mapping[str, float] | None,
     fit_dials: Mapping[str, float] | None,
     sizes: Mapping[str, Any],
-) -> dict[str, int] | None:
+) -> _Run | None:
     """Ranks of one simulation, or None if its chains did not mix."""
     from bayeskit.checks import diagnostics
 
@@ -216,34 +271,41 @@ def _one(
     simulation = spec.simulate(rng, dials=dials, **sizes)
     statistics = spec.statistics(simulation.table)
     used = spec.set_dials(statistics, {**(dials or {}), **(fit_dials or {})})
-    raw = sample(spec, statistics, used, settings)
-    posterior = raw.draws["posterior"].to_dataset()
-    likelihood = posterior[LOG_LIKELIHOOD].values[:, :, None]
-    names = [a.name for a in spec.assumptions(statistics) if a.prior is not None]
-    draws, truth = posterior[names], _as_draws(simulation.parameters, posterior[names])
+    fit = assemble(spec, statistics, _uninterrupted(sample(spec, statistics, used, settings)), used, {}, {})
+    draws, truth = fit.posterior, _as_draws(simulation.parameters, fit.posterior)
     # Latent effects are many and exchangeable: rank the first few of each variable.
     labels, values = _test_quantities(spec, draws, statistics)
     _, true_values = _test_quantities(spec, truth, statistics)
-    compiled = compiled_for(spec, statistics)
-    at_truth = compiled.log_likelihood(statistics, used, simulation.parameters)
-    labels.append(LOG_LIKELIHOOD_LABEL)
-    values = np.concatenate([values, likelihood], axis=2)
+    at_truth = compiled_for(spec, statistics).log_likelihood(statistics, used, simulation.parameters)
+    values = np.concatenate([values, fit.draws["log_likelihood"].to_dataset()["total"].values[:, :, None]], axis=2)
     true_values = np.append(true_values[0, 0], at_truth)
-    if np.nanmax(diagnostics(values)["r_hat"]) > 1.1:
+    r_hat = diagnostics(values)["r_hat"]
+    if not np.isfinite(values).all() or np.any(r_hat > _R_HAT_MAX):
         return None
     pooled = values.reshape(-1, values.shape[2])
     thinned = pooled[np.linspace(0, len(pooled) - 1, thin_to).astype(int)]
     below = (thinned < true_values).sum(0)
     ties = (thinned == true_values).sum(0)
     ranks = below + rng.integers(0, ties + 1)
-    return dict(zip(labels, map(int, ranks), strict=True))
+    return _Run(
+        dict(zip([*labels, LOG_LIKELIHOOD_LABEL], map(int, ranks), strict=True)),
+        dict(zip(labels, map(float, true_values), strict=False)),
+        {str(n): np.asarray(v.values) for n, v in statistics.data_vars.items() if v.dtype.kind in "iufb"},
+    )
+
+
+def _uninterrupted(raw: RawDraws) -> RawDraws:
+    """Pass on an interruption, which sampling answers with the draws there are: here nobody wants those."""
+    if raw.partial:
+        raise KeyboardInterrupt
+    return raw
 
 
 def _as_draws(parameters: Mapping[str, np.ndarray], like: xr.Dataset) -> xr.Dataset:
     import xarray as xr
 
     return xr.Dataset(
-        {n: (like[n].dims, np.asarray(parameters[n], dtype=float)[None, None]) for n in like.data_vars},
+        {n: (v.dims, np.asarray(parameters[str(n)], dtype=np.float64)[None, None]) for n, v in like.data_vars.items()},
         coords={k: v for k, v in like.coords.items() if k not in ("chain", "draw")},
     )
 
@@ -257,6 +319,6 @@ def _test_quantities(spec: ModelBuilder, draws: xr.Dataset, statistics: xr.Datas
         labels += names[:per_variable]
         blocks.append(values[:, :, :per_variable])
     estimands = spec.estimands(draws, statistics)
-    headline = [n for n, v in estimands.data_vars.items() if v.attrs.get("headline")]
+    headline = [str(n) for n, v in estimands.data_vars.items() if v.attrs.get("headline")]
     names, values = flatten(estimands[headline])
     return labels + [f"estimand {n}" for n in names], np.concatenate([*blocks, values], axis=2)

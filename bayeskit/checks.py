@@ -245,18 +245,19 @@ def _check_ess(s: Survey) -> CheckResult:
     bulk, tail = s.measures["ess_bulk"], s.measures["ess_tail"]
     lower = np.fmin(bulk, tail)
     bad = s.active & ~((bulk >= ESS_MIN) & (tail >= ESS_MIN))
-    advice = (
-        f"Sample more: about {_needed(lower[bad], s.draws)} draws per chain, if they keep mixing as they do."
-    )
+    advice = _more_draws(lower[bad], s.draws)
     limit = f"at least {ESS_MIN:g}, bulk and tail"
     columns = {"ess_bulk": bulk, "ess_tail": tail}
     return _judge(s, "ess", "Effective sample size", lower, limit, bad, -lower, advice, columns)
 
 
-def _needed(ess: NDArray[np.float64], draws: int) -> int:
+def _more_draws(ess: NDArray[np.float64], draws: int) -> str:
     smallest = float(np.nanmin(ess)) if ess.size and not np.isnan(ess).all() else ESS_MIN
     factor = max(1.25 * ESS_MIN / max(smallest, 1.0), 2.0)
-    return round(draws * factor / 500) * 500 or 500
+    if factor > 20:
+        return "The chains hardly move: more draws alone will not do; mend R-hat and divergences first."
+    needed = max(500, round(draws * factor / 500) * 500)
+    return f"Sample more: about {needed} draws per chain, if they keep mixing as they do."
 
 
 def _check_precision(s: Survey) -> CheckResult:
@@ -365,8 +366,8 @@ def overlap(prior: ArrayLike, posterior: ArrayLike, bins: int = 16) -> float:
     prior, posterior : array_like
         Draws of one scalar, of any shape; finite.
     bins : int
-        Bins of equal pooled probability, an even number. Few of them, so that some hundred prior draws do not look like a
-        difference.
+        Bins of equal pooled probability, an even number. Few of them, so that some hundred prior draws do not
+        look like a difference.
 
     Returns
     -------

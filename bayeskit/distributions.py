@@ -20,9 +20,13 @@ POSITIVE = (_TINY, np.inf)
 NONNEGATIVE = (0.0, np.inf)
 
 
+def _unchanged(shape: tuple[int, ...], params: Mapping[str, Any]) -> Mapping[str, Any]:
+    return params
+
+
 @dataclass(frozen=True)
 class Family:
-    """A distribution in the three forms that the kit needs.
+    """A distribution in the forms that the kit needs.
 
     Parameters
     ----------
@@ -32,26 +36,68 @@ class Family:
         ``f(x, **params)`` elementwise over everything but the event dimensions.
     random : callable
         ``f(rng, shape, **params)``.
-    graph : callable
-        ``f(name, dims, shape, params)`` creates the PyMC variable.
+    pymc : str
+        Name of PyMC's class of the distribution.
+    log_jacobian : callable
+        ``f(x, **params)``: log of |dx / dz| for the coordinates z in which PyMC samples the distribution by default,
+        elementwise over everything but the event dimensions. The sampler's density is the density of x times this.
     event_dims : int
         How many trailing dimensions one draw of the distribution owns.
+    pymc_parameters : callable
+        ``f(shape, params)`` gives the arguments of PyMC's class.
     """
 
     parameters: Mapping[str, tuple[float, float]]
     log_density: Callable[..., Any]
     random: Callable[..., Any]
-    graph: Callable[[str, Any, tuple[int, ...], Mapping[str, Any]], Any]
+    pymc: str
+    log_jacobian: Callable[..., Any]
     event_dims: int = 0
+    pymc_parameters: Callable[[tuple[int, ...], Mapping[str, Any]], Mapping[str, Any]] = _unchanged
 
-
-def _pymc(class_name: str) -> Callable[[str, Any, tuple[int, ...], Mapping[str, Any]], Any]:
-    def create(name: str, dims: Any, shape: tuple[int, ...], params: Mapping[str, Any]) -> Any:
+    def graph(self, name: str, dims: Any, shape: tuple[int, ...], params: Mapping[str, Any]) -> Any:
+        """Create the PyMC variable in the current model context."""
         import pymc as pm
 
-        return getattr(pm, class_name)(name, dims=dims, **params)
+        return getattr(pm, self.pymc)(name, dims=dims, **self.pymc_parameters(shape, params))
 
-    return create
+    def dist(self, shape: tuple[int, ...], params: Mapping[str, Any]) -> Any:
+        """Create PyMC's distribution without a name, for its log density."""
+        import pymc as pm
+
+        return getattr(pm, self.pymc).dist(shape=shape, **self.pymc_parameters(shape, params))
+
+
+def _real_line(x: np.ndarray, **_: Any) -> np.ndarray:
+    return np.zeros_like(x)
+
+
+def _log(x: np.ndarray, **_: Any) -> np.ndarray:
+    """x = exp(z)."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(x))
+
+
+def _log_odds(x: np.ndarray, **_: Any) -> np.ndarray:
+    """x = 1 / (1 + exp(-z))."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(x) + np.log1p(-x))
+
+
+def _interval(x: np.ndarray, lower: Any, upper: Any) -> np.ndarray:
+    """x = lower + (upper - lower) / (1 + exp(-z))."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(x - lower) + np.log(upper - x) - np.log(np.asarray(upper) - lower))
+
+
+def _simplex(x: np.ndarray, **_: Any) -> np.ndarray:
+    """z = the first K - 1 of log x - mean(log x): PyMC's log Jacobian written in x is log K + sum(log x)."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(x.shape[-1]) + np.log(x).sum(-1))
+
+
+def _simplex_rows(x: np.ndarray, **_: Any) -> np.ndarray:
+    return np.asarray(_simplex(x).sum(-1))
 
 
 def _dirichlet_log_density(x: np.ndarray, a: Any) -> np.ndarray:
@@ -65,15 +111,15 @@ def _dirichlet_log_density(x: np.ndarray, a: Any) -> np.ndarray:
 
 
 def _dirichlet_random(rng: np.random.Generator, shape: tuple[int, ...], a: Any) -> np.ndarray:
-    gammas = rng.standard_gamma(np.broadcast_to(np.asarray(a, dtype=float), shape))
-    out: np.ndarray = gammas / gammas.sum(-1, keepdims=True)
-    return out
+    # Gamma(a) = Gamma(a + 1) U^(1/a), in logs: with a small concentration plain gammas are all 0 and the shares NaN.
+    a = np.broadcast_to(np.asarray(a, dtype=float), shape)
+    logs = np.log(rng.standard_gamma(a + 1.0)) + np.log1p(-rng.uniform(size=shape)) / a
+    weights = np.exp(logs - logs.max(-1, keepdims=True))
+    return np.asarray(weights / weights.sum(-1, keepdims=True))
 
 
-def _dirichlet_graph(name: str, dims: Any, shape: tuple[int, ...], params: Mapping[str, Any]) -> Any:
-    import pymc as pm
-
-    return pm.Dirichlet(name, a=params["a"] * np.ones(shape), dims=dims)
+def _dirichlet_parameters(shape: tuple[int, ...], params: Mapping[str, Any]) -> dict[str, Any]:
+    return {"a": params["a"] * np.ones(shape)}
 
 
 def _diagonal(base: Any, boost: Any, size: int) -> np.ndarray:
@@ -91,12 +137,8 @@ def _diagonal_random(rng: np.random.Generator, shape: tuple[int, ...], base: Any
     return _dirichlet_random(rng, shape, _diagonal(base, boost, shape[-1]))
 
 
-def _diagonal_graph(name: str, dims: Any, shape: tuple[int, ...], params: Mapping[str, Any]) -> Any:
-    import pymc as pm
-
-    return pm.Dirichlet(
-        name, a=params["base"] * np.ones(shape) + params["boost"] * np.eye(shape[-1]), dims=dims
-    )
+def _diagonal_parameters(shape: tuple[int, ...], params: Mapping[str, Any]) -> dict[str, Any]:
+    return {"a": params["base"] * np.ones(shape) + params["boost"] * np.eye(shape[-1])}
 
 
 def _scipy(name: str, arguments: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
@@ -112,6 +154,12 @@ def _loc_scale(mu: Any, sigma: Any) -> dict[str, Any]:
     return {"loc": mu, "scale": sigma}
 
 
+def _half_student_log_density(x: np.ndarray, nu: Any, sigma: Any) -> Any:
+    from scipy import stats
+
+    return np.where(x >= 0, np.log(2.0) + stats.t.logpdf(x, df=nu, scale=sigma), -np.inf)
+
+
 def _half_cauchy_random(rng: np.random.Generator, shape: tuple[int, ...], beta: Any) -> Any:
     return np.abs(beta * rng.standard_cauchy(shape))
 
@@ -121,92 +169,118 @@ FAMILIES: dict[str, Family] = {
         {"mu": REAL, "sigma": POSITIVE},
         _scipy("norm", _loc_scale),
         lambda rng, shape, mu, sigma: rng.normal(mu, sigma, shape),
-        _pymc("Normal"),
+        "Normal",
+        _real_line,
     ),
     "HalfNormal": Family(
         {"sigma": POSITIVE},
         _scipy("halfnorm", lambda sigma: {"scale": sigma}),
         lambda rng, shape, sigma: np.abs(rng.normal(0.0, sigma, shape)),
-        _pymc("HalfNormal"),
+        "HalfNormal",
+        _log,
     ),
     "LogNormal": Family(
         {"mu": REAL, "sigma": POSITIVE},
         _scipy("lognorm", lambda mu, sigma: {"s": sigma, "scale": np.exp(mu)}),
         lambda rng, shape, mu, sigma: rng.lognormal(mu, sigma, shape),
-        _pymc("LogNormal"),
+        "LogNormal",
+        _log,
     ),
     "StudentT": Family(
         {"nu": POSITIVE, "mu": REAL, "sigma": POSITIVE},
         _scipy("t", lambda nu, mu, sigma: {"df": nu, "loc": mu, "scale": sigma}),
         lambda rng, shape, nu, mu, sigma: mu + sigma * rng.standard_t(nu, shape),
-        _pymc("StudentT"),
+        "StudentT",
+        _real_line,
     ),
     "HalfStudentT": Family(
         {"nu": POSITIVE, "sigma": POSITIVE},
-        lambda x, nu, sigma: np.where(
-            x >= 0, np.log(2.0) + _scipy("t", lambda nu, sigma: {"df": nu, "scale": sigma})(x, nu=nu, sigma=sigma), -np.inf
-        ),
+        _half_student_log_density,
         lambda rng, shape, nu, sigma: np.abs(sigma * rng.standard_t(nu, shape)),
-        _pymc("HalfStudentT"),
+        "HalfStudentT",
+        _log,
     ),
     "Cauchy": Family(
         {"alpha": REAL, "beta": POSITIVE},
         _scipy("cauchy", lambda alpha, beta: {"loc": alpha, "scale": beta}),
         lambda rng, shape, alpha, beta: alpha + beta * rng.standard_cauchy(shape),
-        _pymc("Cauchy"),
+        "Cauchy",
+        _real_line,
     ),
     "HalfCauchy": Family(
         {"beta": POSITIVE},
         _scipy("halfcauchy", lambda beta: {"scale": beta}),
         _half_cauchy_random,
-        _pymc("HalfCauchy"),
+        "HalfCauchy",
+        _log,
     ),
     "Laplace": Family(
         {"mu": REAL, "b": POSITIVE},
         _scipy("laplace", lambda mu, b: {"loc": mu, "scale": b}),
         lambda rng, shape, mu, b: rng.laplace(mu, b, shape),
-        _pymc("Laplace"),
+        "Laplace",
+        _real_line,
     ),
     "Logistic": Family(
         {"mu": REAL, "s": POSITIVE},
         _scipy("logistic", lambda mu, s: {"loc": mu, "scale": s}),
         lambda rng, shape, mu, s: rng.logistic(mu, s, shape),
-        _pymc("Logistic"),
+        "Logistic",
+        _real_line,
     ),
     "Exponential": Family(
         {"lam": POSITIVE},
         _scipy("expon", lambda lam: {"scale": 1.0 / np.asarray(lam)}),
         lambda rng, shape, lam: rng.exponential(1.0 / np.asarray(lam), shape),
-        _pymc("Exponential"),
+        "Exponential",
+        _log,
     ),
     "Gamma": Family(
         {"alpha": POSITIVE, "beta": POSITIVE},
         _scipy("gamma", lambda alpha, beta: {"a": alpha, "scale": 1.0 / np.asarray(beta)}),
         lambda rng, shape, alpha, beta: rng.gamma(alpha, 1.0 / np.asarray(beta), shape),
-        _pymc("Gamma"),
+        "Gamma",
+        _log,
     ),
     "InverseGamma": Family(
         {"alpha": POSITIVE, "beta": POSITIVE},
         _scipy("invgamma", lambda alpha, beta: {"a": alpha, "scale": beta}),
         lambda rng, shape, alpha, beta: 1.0 / rng.gamma(alpha, 1.0 / np.asarray(beta), shape),
-        _pymc("InverseGamma"),
+        "InverseGamma",
+        _log,
     ),
     "Beta": Family(
         {"alpha": POSITIVE, "beta": POSITIVE},
         _scipy("beta", lambda alpha, beta: {"a": alpha, "b": beta}),
         lambda rng, shape, alpha, beta: rng.beta(alpha, beta, shape),
-        _pymc("Beta"),
+        "Beta",
+        _log_odds,
     ),
     "Uniform": Family(
         {"lower": REAL, "upper": REAL},
         _scipy("uniform", lambda lower, upper: {"loc": lower, "scale": np.asarray(upper) - np.asarray(lower)}),
         lambda rng, shape, lower, upper: rng.uniform(lower, upper, shape),
-        _pymc("Uniform"),
+        "Uniform",
+        _interval,
     ),
     # Concentration `a` in every component: the flat prior on a simplex at a = 1.
-    "Dirichlet": Family({"a": POSITIVE}, _dirichlet_log_density, _dirichlet_random, _dirichlet_graph, event_dims=1),
+    "Dirichlet": Family(
+        {"a": POSITIVE},
+        _dirichlet_log_density,
+        _dirichlet_random,
+        "Dirichlet",
+        _simplex,
+        event_dims=1,
+        pymc_parameters=_dirichlet_parameters,
+    ),
     # Rows of a square stochastic matrix, row m ~ Dirichlet(base + boost e_m): a confusion matrix that leans to the truth.
     "DiagonalDirichlet": Family(
-        {"base": POSITIVE, "boost": NONNEGATIVE}, _diagonal_log_density, _diagonal_random, _diagonal_graph, event_dims=2
+        {"base": POSITIVE, "boost": NONNEGATIVE},
+        _diagonal_log_density,
+        _diagonal_random,
+        "Dirichlet",
+        _simplex_rows,
+        event_dims=2,
+        pymc_parameters=_diagonal_parameters,
     ),
 }

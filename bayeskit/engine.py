@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Compiled", "RawDraws", "Sampling", "clear_cache", "compile_count", "compiled_for", "sample"]
 
-_CACHE: OrderedDict[str, Compiled] = OrderedDict()
+_CACHE: OrderedDict[tuple[Any, ...], list[Compiled]] = OrderedDict()
 _CACHE_SIZE = 32
 _COMPILES = 0
 
@@ -69,52 +69,102 @@ class Sampling:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
                 raise SpecificationError(f"{name}={value!r}: must be a whole number of at least {low}.")
+        if self.cores is not None and (
+            isinstance(self.cores, bool) or not isinstance(self.cores, int | np.integer) or self.cores < 1
+        ):
+            raise SpecificationError(f"cores={self.cores!r}: must be a whole number of at least 1, or None.")
         if self.target_accept is not None and not 0.5 <= self.target_accept < 1.0:
             raise SpecificationError(f"target_accept={self.target_accept!r}: must lie in [0.5, 1).")
         if self.backend not in ("numba", "jax"):
             raise SpecificationError(f"backend={self.backend!r}: must be 'numba' or 'jax'.")
-        if self.seed is not None and (not isinstance(self.seed, int | np.integer) or not 0 <= self.seed < 2**63):
+        if self.seed is not None and (
+            isinstance(self.seed, bool)
+            or not isinstance(self.seed, int | np.integer)
+            or not 0 <= self.seed < 2**63
+        ):
             raise SpecificationError(f"seed={self.seed!r}: must be a whole number from 0 to 2**63 - 1.")
 
 
 @dataclass(frozen=True)
 class RawDraws:
-    """What came out of the sampler: draws, and whether the run was cut short."""
+    """What came out of the sampler: draws, whether the run was cut short, and the constraints of its graph."""
 
     draws: Any
     partial: bool
     seed: int
+    constraints: tuple[str, ...] = ()
 
 
 @dataclass
 class Compiled:
-    """A compiled model and, made on first use, the function that evaluates its likelihood at given parameters."""
+    """A graph and the functions that were compiled from it, each on first use and once."""
 
     built: BuiltModel
-    program: Any
-    _likelihood: Any = None
+    backend: str
+    functions: dict[str, Any] = field(default_factory=dict)
+
+    def function(self, name: str, make: Callable[[BuiltModel], Any]) -> Any:
+        """Return the function of that name, made by `make` the first time."""
+        if name not in self.functions:
+            self.functions[name] = make(self.built)
+        return self.functions[name]
+
+    @property
+    def program(self) -> Any:
+        """The sampler's program."""
+        return self.function("sampler", self._compile)
+
+    def _compile(self, built: BuiltModel) -> Any:
+        global _COMPILES
+        import nutpie
+
+        try:
+            program = nutpie.compile_pymc_model(built.model, backend=self.backend)
+        except ImportError as error:
+            raise SpecificationError(
+                "backend='jax' needs the extra: install bayeskit[jax], or leave backend='numba'."
+            ) from error
+        _COMPILES += 1
+        return program
+
+    def set_data(self, statistics: xr.Dataset, dials: Mapping[str, float]) -> None:
+        """Give the data nodes of the model new values (the sampler's program keeps its own)."""
+        for name, value in self.built.updates(statistics, dials).items():
+            self.built.model[name].set_value(value)
 
     def log_likelihood(
         self, statistics: xr.Dataset, dials: Mapping[str, float], parameters: Mapping[str, np.ndarray]
     ) -> float:
-        """Total log likelihood at one value of every free variable, on the natural scale."""
-        import pytensor
-
-        model = self.built.model
-        names = [rv.name for rv in model.free_RVs]
-        if self._likelihood is None:
-            self._likelihood = pytensor.function(
-                list(model.free_RVs), sum(self.built.likelihoods.values()), on_unused_input="ignore"
-            )
-        for name, value in self.built.updates(statistics, dials).items():
-            model[name].set_value(value)
-        return float(self._likelihood(*[np.asarray(parameters[n], dtype=float) for n in names]))
+        """Total log likelihood at one value of every variable that has a prior, on the natural scale."""
+        function = self.function("likelihood", _likelihood_function)
+        self.set_data(statistics, dials)
+        return float(function(*[np.asarray(parameters[n], dtype=float) for n in self.built.variables]))
 
 
-def _key(spec: ModelBuilder, statistics: xr.Dataset, backend: str) -> str:
-    sizes = parameter_sizes(statistics, spec.assumptions(statistics))
+def quick_mode() -> Any:
+    """Compile in a fraction of a second for functions that are called some hundred times, not millions.
+
+    Nodes run one by one in NumPy (fused kernels as they are). The rewrites for numerical stability are kept, without which
+    log(sigmoid(-800)) is -inf: values agree with the sampler's to rounding.
+    """
+    from pytensor.compile import mode
+
+    base: Any = mode.FAST_COMPILE
+    return base.including("stabilize", "specialize")
+
+
+def _likelihood_function(built: BuiltModel) -> Any:
+    from pytensor.compile.maker import function
+
+    return function(list(built.variables.values()), built.log_likelihood, on_unused_input="ignore", mode=quick_mode())
+
+
+def _key(spec: ModelBuilder, statistics: xr.Dataset, backend: str) -> tuple[Any, ...]:
+    """What decides the graph, but for the sizes in `BuiltModel.sizes`. The class itself: a notebook may redefine it."""
+    parameter_sizes(statistics, spec.assumptions(statistics))
     structure = json.dumps({str(k): v for k, v in statistics.attrs.items()}, sort_keys=True, default=str)
-    return "\n".join([type(spec).__qualname__, type(spec).__module__, spec.to_json(), json.dumps(sizes), structure, backend])
+    layout = tuple((str(n), v.dims, v.dtype.kind in "iub") for n, v in sorted(statistics.data_vars.items(), key=str))
+    return type(spec), spec.to_json(), structure, layout, backend
 
 
 def compile_count() -> int:
@@ -128,26 +178,21 @@ def clear_cache() -> None:
 
 
 def compiled_for(spec: ModelBuilder, statistics: xr.Dataset, backend: str = "numba") -> Compiled:
-    """The compiled model for a specification and the shape of its parameters: from the cache, or compiled now."""
-    global _COMPILES
+    """The compiled model for a specification and the shape of its parameters: from the cache, or built now."""
     key = _key(spec, statistics, backend)
-    if key in _CACHE:
-        _CACHE.move_to_end(key)
-        return _CACHE[key]
-    import nutpie
-
-    built = build(spec, statistics)
-    try:
-        program = nutpie.compile_pymc_model(built.model, backend=backend)
-    except ImportError as error:
-        raise SpecificationError(
-            "backend='jax' needs the extra: install bayeskit[jax], or leave backend='numba'."
-        ) from error
-    _COMPILES += 1
-    _CACHE[key] = Compiled(built, program)
-    while len(_CACHE) > _CACHE_SIZE:
-        _CACHE.popitem(last=False)
-    return _CACHE[key]
+    for compiled in _CACHE.get(key, ()):
+        if compiled.built.serves(statistics):
+            _CACHE.move_to_end(key)
+            return compiled
+    made = Compiled(build(spec, statistics), backend)
+    _CACHE.setdefault(key, []).append(made)
+    _CACHE.move_to_end(key)
+    while sum(map(len, _CACHE.values())) > _CACHE_SIZE:
+        oldest = next(iter(_CACHE))
+        _CACHE[oldest].pop(0)
+        if not _CACHE[oldest]:
+            del _CACHE[oldest]
+    return made
 
 
 def fresh_seed() -> int:
@@ -186,7 +231,7 @@ def sample(
                     tune=settings.tune,
                     chains=settings.chains,
                     cores=min(settings.chains, settings.cores or os.cpu_count() or 1),
-                    seed=seed % 2**64,
+                    seed=seed,
                     save_warmup=False,
                     progress_bar=False,
                     progress_callback=progress.update if settings.progress else None,
@@ -197,7 +242,7 @@ def sample(
                 draws, partial = _wait(handle)
             except RuntimeError as error:
                 raise SamplingError(_explain(error)) from error
-    return RawDraws(draws, partial, seed)
+    return RawDraws(draws, partial, seed, compiled.built.constraints)
 
 
 def _zarr_store(path: str | Path | None) -> Any:

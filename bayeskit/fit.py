@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bayeskit.engine import RawDraws, Sampling, sample
+from bayeskit.engine import RawDraws, Sampling, compiled_for, fresh_seed, sample
+from bayeskit.errors import SpecificationError
 from bayeskit.graph import LOG_LIKELIHOOD
-from bayeskit.prior_check import log_prior, prior_draws
+from bayeskit.prior_check import log_jacobian, log_prior, prior_draws
 from bayeskit.provenance import provenance
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from bayeskit.intake import Rows
     from bayeskit.report.content import Section
 
-__all__ = ["Fit", "assemble", "run"]
+__all__ = ["Fit", "assemble", "finished_draws", "run", "total_log_likelihood"]
 
 _KEPT_STATS = (
     "diverging", "maxdepth_reached", "depth", "n_steps", "energy", "logp", "step_size", "mean_tree_accept",
@@ -159,16 +160,17 @@ class Fit:
         assert statistics is not None
         used = self.provenance["sampling"]
         settings = Sampling(
-            draws=draws or used["draws"],
-            tune=tune or used["tune"],
-            chains=chains or used["chains"],
+            draws=used["draws"] if draws is None else draws,
+            tune=used["tune"] if tune is None else tune,
+            chains=used["chains"] if chains is None else chains,
             seed=used["seed"] if seed is None else seed,
             cores=cores,
-            target_accept=target_accept or used["target_accept"],
+            target_accept=used["target_accept"] if target_accept is None else target_accept,
             backend=used["backend"],
             progress=progress,
         )
-        merged = {**self.dials, **(dials or {})}
+        known = self.spec.dials(statistics)  # another table may have fewer assumptions, hence fewer dials
+        merged = {**{k: v for k, v in self.dials.items() if k in known}, **(dials or {})}
         return run(self.spec, statistics, settings, dials=merged, rows=rows, data=digest, levels=self.levels)
 
     def _need_statistics(self, purpose: str) -> xr.Dataset:
@@ -227,18 +229,20 @@ def run(
 ) -> Fit:
     """Sample and assemble: the one road from statistics to a `Fit`."""
     values = spec.set_dials(statistics, dials)
+    if settings.seed is None:  # before anything is written down, so that a killed run can be repeated too
+        settings = replace(settings, seed=fresh_seed())
     started, clock = datetime.now(UTC), time.perf_counter()
     facts = dict(data) if rows is None and data is not None else _data_facts(rows)
     record = provenance(spec, settings, facts, started)
+    labels = dict(rows.levels) if rows is not None else dict(levels or {})
+    notes = tuple(rows.notes) if rows is not None else ()
     if settings.store is not None:
         from bayeskit.storage import begin_store
 
-        begin_store(settings.store, spec, statistics, values, dict(rows.levels if rows else levels or {}), record)
+        begin_store(settings.store, spec, statistics, values, labels, record, notes)
     raw = sample(spec, statistics, values, settings)
-    record["sampling"]["seed"] = raw.seed
     record["seconds"] = round(time.perf_counter() - clock, 3)
-    labels = dict(rows.levels) if rows is not None else dict(levels or {})
-    return assemble(spec, statistics, raw, values, labels, record, notes=rows.notes if rows is not None else ())
+    return assemble(spec, statistics, raw, values, labels, record, notes=notes)
 
 
 def _data_facts(rows: Rows | None) -> dict[str, Any]:
@@ -260,20 +264,70 @@ def assemble(
     import xarray as xr
 
     posterior, stats = _trim(raw.draws["posterior"].to_dataset(), raw.draws["sample_stats"].to_dataset(), raw.partial)
-    likelihood = posterior[LOG_LIKELIHOOD]
     names = [a.name for a in spec.assumptions(statistics) if a.prior is not None]
+    recorded = posterior[LOG_LIKELIHOOD].values if LOG_LIKELIHOOD in posterior else None
     posterior = _label(posterior[names], statistics)
     prior = log_prior(spec, statistics, dials, posterior)
+    untold = [name for name in raw.constraints if name not in prior]
+    if untold:
+        raise SpecificationError(
+            f"{type(spec).__name__}.graph has the constraint '{untold[0]}', which log_constraint does not return: without "
+            "it draws from the prior and the log likelihood would be wrong."
+        )
+    if recorded is None:
+        recorded = total_log_likelihood(spec, statistics, dials, posterior, stats["logp"].values, prior)
     groups = {
         "posterior": posterior,
         "sample_stats": stats[[n for n in _KEPT_STATS if n in stats]],
         "estimands": _label(spec.estimands(posterior, statistics), statistics),
-        "log_prior": xr.Dataset({n: (("chain", "draw"), v) for n, v in prior.items()}),
-        "log_likelihood": xr.Dataset({"total": likelihood}),
+        "log_prior": xr.Dataset({n: (("chain", "draw"), v) for n, v in prior.items()}, _chain_draw(posterior)),
+        "log_likelihood": xr.Dataset({"total": (("chain", "draw"), recorded)}, _chain_draw(posterior)),
     }
     tree = xr.DataTree.from_dict({name: data.drop_attrs(deep=False) for name, data in groups.items()})
     cls = spec.fit_class or Fit
     return cls(spec, tree, statistics, dials, levels, record, partial=raw.partial, notes=notes)
+
+
+def total_log_likelihood(
+    spec: ModelBuilder,
+    statistics: xr.Dataset,
+    dials: Mapping[str, float],
+    posterior: xr.Dataset,
+    logp: np.ndarray,
+    prior: Mapping[str, np.ndarray],
+) -> np.ndarray:
+    """Total log likelihood per draw: the sampler's log density less log priors, constraints and log Jacobian.
+
+    It costs nothing, where a node of the graph would make the whole likelihood compile twice. Draws that rounding has
+    put on the edge of their range (a share of exactly 1) have no finite Jacobian: those are evaluated one by one.
+
+    Parameters
+    ----------
+    posterior : Dataset
+        Every variable that has a prior; dimensions chain and draw first.
+    logp : ndarray, shape (chains, draws)
+        The sampler's log density, on its own coordinates.
+    prior : mapping
+        Result of `log_prior`.
+
+    Returns
+    -------
+    ndarray, shape (chains, draws)
+    """
+    known = sum(prior.values()) + log_jacobian(spec, statistics, dials, posterior)
+    with np.errstate(invalid="ignore"):
+        total = np.array(logp - known)
+    edges = np.argwhere(~np.isfinite(total))
+    if len(edges):
+        compiled = compiled_for(spec, statistics)
+        for chain, draw in edges:
+            here = {str(n): v.values[chain, draw] for n, v in posterior.data_vars.items()}
+            total[chain, draw] = compiled.log_likelihood(statistics, dials, here)
+    return total
+
+
+def _chain_draw(posterior: xr.Dataset) -> dict[str, Any]:
+    return {d: posterior.coords[d].values for d in ("chain", "draw") if d in posterior.coords}
 
 
 def _trim(posterior: xr.Dataset, stats: xr.Dataset, partial: bool) -> tuple[xr.Dataset, xr.Dataset]:
@@ -282,14 +336,25 @@ def _trim(posterior: xr.Dataset, stats: xr.Dataset, partial: bool) -> tuple[xr.D
         return posterior, stats
     from bayeskit.errors import SamplingError
 
-    done = np.isfinite(posterior[LOG_LIKELIHOOD].values)
-    counts = np.where(done.all(axis=1), done.shape[1], done.argmin(axis=1)) if done.size else np.zeros(len(done), int)
+    counts = finished_draws(posterior)
     started = counts > 0
     if not started.any():
         raise SamplingError("The run was stopped before the first draw after warm-up: there is nothing to keep.")
-    length = int(counts[started].min())
-    keep = {"chain": np.flatnonzero(started), "draw": slice(0, length)}
-    return posterior.isel(keep), stats.isel({**keep, "chain": keep["chain"]})
+    keep = {"chain": np.flatnonzero(started), "draw": slice(0, int(counts[started].min()))}
+    return posterior.isel(keep), stats.isel(keep)
+
+
+def finished_draws(posterior: xr.Dataset) -> np.ndarray:
+    """How many draws each chain has: what was never drawn is NaN in every variable.
+
+    One finite variable makes a draw, so that a NaN of the model's own making is kept for the checks to find.
+    """
+    shape = (posterior.sizes.get("chain", 0), posterior.sizes.get("draw", 0))
+    drawn = np.zeros(shape, dtype=bool)
+    for variable in posterior.data_vars.values():
+        values = np.isfinite(variable.transpose("chain", "draw", ...).values)
+        drawn |= values.reshape(*shape, -1).any(axis=2)
+    return np.where(drawn.any(axis=1), shape[1] - drawn[:, ::-1].argmax(axis=1), 0)
 
 
 def _label(dataset: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:

@@ -17,12 +17,16 @@ from typing import Any
 import numba
 import numpy as np
 import pytensor.tensor as pt
+import llvmlite.binding as llvm  # type: ignore[import-untyped, unused-ignore]
 from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
 from numba.core import types
+from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic
+from pytensor import config
 from pytensor.gradient import DisconnectedType, disconnected_type, grad_not_implemented
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
+from pytensor.link.numba.cache import compile_numba_function_src
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 
 FAST = frozenset({"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"})
@@ -243,34 +247,112 @@ def _as_tensor(x: Any, dtype: str, ndim: int, name: str) -> Any:
 
 
 def _digest(function: Any) -> str:
-    """Identify a kernel by its code.
+    """Identify a kernel by its code and that of every kernel it can call.
 
-    Compiled graphs are cached on disk under this key, so an edit of the kernel, of its helpers in the same
-    file or of this module must change it.
+    Compiled code is cached on disk under this key, so an edit of the kernel, of a kernel that its module uses (in whichever
+    file) or of this module must change it.
     """
-    module = inspect.getmodule(function.py_func)
+    sources = [inspect.getsource(inspect.getmodule(_digest))]  # type: ignore[arg-type]
+    seen: set[str] = set()
+    queue = [function.py_func]
+    while queue:
+        module = inspect.getmodule(queue.pop())
+        name = getattr(module, "__name__", "")
+        if name in seen:
+            continue
+        seen.add(name)
+        sources.append(_source(module))
+        queue += [v.py_func for v in vars(module).values() if isinstance(v, Dispatcher)]
+    code = function.py_func.__code__
+    key = [function.py_func.__qualname__, repr((code.co_code, code.co_consts)), numba.__version__, *sources]
+    return sha256("\n".join(key).encode()).hexdigest()
+
+
+def _source(module: Any) -> str:
     try:
-        source = inspect.getsource(module) if module is not None else ""
+        return inspect.getsource(module)
     except (OSError, TypeError):
-        source = repr((function.py_func.__code__.co_code, function.py_func.__code__.co_consts))
-    own = inspect.getsource(inspect.getmodule(_digest))  # type: ignore[arg-type]
-    return sha256(f"{function.py_func.__qualname__}\n{source}\n{own}".encode()).hexdigest()
+        return ""
+
+
+def _copy_out(gradient: str, shaped_as: str, ndim: int) -> list[str]:
+    """Lines that copy a gradient to its place element by element (array assignment takes seconds to compile)."""
+    index = ", ".join(f"i{d}" for d in range(ndim))
+    loops = [f"{'    ' * (d + 1)}for i{d} in range({shaped_as}.shape[{d}]):" for d in range(ndim)]
+    return [
+        f"    o_{gradient} = carray(q{gradient}, {shaped_as}.shape)",
+        *loops,
+        f"{'    ' * (ndim + 1)}o_{gradient}[{index}] = {gradient}[{index}]",
+    ]
+
+
+_ENTRIES: dict[str, Any] = {}
+
+
+def _entry(op: FusedOp) -> str:
+    """Compile the kernel by itself, once in a process, and return the name of the symbol under which code can call it.
+
+    Numba copies everything that a function calls into it and optimises the whole again, at every level of nesting: a
+    kernel called from a compiled graph would be optimised five times. Called by the name of a symbol it is compiled once,
+    kept on disk, and the graph around it compiles as fast as if it were not there.
+    """
+    symbol = f"bayeskit_{op.name}_{op.digest[:24]}"
+    if symbol in _ENTRIES:
+        return symbol
+    lines, arguments, at = [], [], 0
+    kinds = [("float64", n) for n in op.wrt] + [(k[:-1], int(k[-1])) for k in op.data]
+    for i, (_, ndim) in enumerate(kinds):
+        shape = ", ".join(f"s[{at + d}]" for d in range(ndim))
+        lines.append(f"    x{i} = carray(p{i}, ({shape},))")
+        arguments.append(f"p{i}")
+        at += ndim
+    gradients = [f"g{i}" for i in range(len(op.wrt))]
+    body = "\n".join(
+        [
+            f"def entry({', '.join(arguments)}, shapes, value, {', '.join('q' + g for g in gradients)}):",
+            f"    s = carray(shapes, ({at},))",
+            *lines,
+            f"    out, {', '.join(gradients)} = kernel({', '.join(f'x{i}' for i in range(len(kinds)))})",
+            "    carray(value, (1,))[0] = out",
+            *[line for i, (g, n) in enumerate(zip(gradients, op.wrt, strict=True)) for line in _copy_out(g, f"x{i}", n)],
+        ]
+    )
+    function = compile_numba_function_src(
+        body + "\n", "entry", {"__name__": __name__, "carray": numba.carray, "kernel": op.function}, cache_key=symbol
+    )
+    pointers = [types.CPointer(getattr(types, kind)) for kind, _ in kinds]
+    doubles = [types.CPointer(types.float64)] * (1 + len(gradients))
+    signature = types.void(*pointers, types.CPointer(types.int64), *doubles)
+    compiled = numba.cfunc(signature, cache=bool(config.numba__cache))(function)
+    llvm.add_symbol(symbol, compiled.address)
+    _ENTRIES[symbol] = (compiled, signature)
+    return symbol
 
 
 @register_funcify_default_op_cache_key(FusedOp)  # type: ignore[untyped-decorator, no-untyped-call, unused-ignore]
 def _compile_with_numba(op: FusedOp, node: Apply, **_: Any) -> Any:
-    """Call the kernel from PyTensor's compiled graph.
+    """Call the kernel from PyTensor's compiled graph, by its symbol.
 
     numba cannot loop over arrays of different types, so the adapter is written out for these inputs.
     """
+    symbol = _entry(op)
     given = [f"x{i}" for i in range(len(node.inputs))]
     gradients = [f"g{i}" for i in range(len(op.wrt))]
-    passed = [f"np.ascontiguousarray({x})" for x in given]
-    source = (
-        f"def {op.name}({', '.join(given)}):\n"
-        f"    value, {', '.join(gradients)} = kernel({', '.join(passed)})\n"
-        f"    return np.asarray(value), {', '.join(gradients)}\n"
+    ndims = [*op.wrt, *(int(k[-1]) for k in op.data)]
+    sizes = [f"{x}.shape[{d}]" for x, n in zip(given, ndims, strict=True) for d in range(n)]
+    source = "\n".join(
+        [
+            f"def {op.name}({', '.join(given)}):",
+            *[f"    {x} = np.ascontiguousarray({x})" for x in given],
+            f"    shapes = np.empty({len(sizes)}, np.int64)",
+            *[f"    shapes[{i}] = {size}" for i, size in enumerate(sizes)],
+            "    value = np.empty(1)",
+            *[f"    {g} = np.empty({x}.shape)" for g, x in zip(gradients, given, strict=False)],
+            f"    entry({', '.join(f'{a}.ctypes' for a in [*given, 'shapes', 'value', *gradients])})",
+            f"    return np.asarray(value[0]), {', '.join(gradients)}",
+        ]
     )
-    scope: dict[str, Any] = {"np": np, "kernel": op.function}
+    entry = types.ExternalFunction(symbol, _ENTRIES[symbol][1])
+    scope: dict[str, Any] = {"np": np, "entry": entry}
     exec(source, scope)  # the text holds nothing but argument numbers and the kernel's own name
     return numba_njit(scope[op.name])

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayeskit.engine import compiled_for
+from bayeskit.engine import compiled_for, quick_mode
 from bayeskit.errors import SpecificationError, suggest
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from bayeskit.builder import ModelBuilder
+    from bayeskit.graph import BuiltModel
 
 __all__ = ["Mode", "find_mode", "likelihood_at"]
 
 _GRADIENT_TOLERANCE = 1e-4
 _RIDGE_CONDITION = 1e9
-_BOUNDARY = 12.0  # |unconstrained value| beyond which a logit or log coordinate has run away
+_BOUNDARY = 12.0  # |unconstrained value| beyond which a logit or log coordinate may have run away
+_BOUNDARY_CURVATURE = 1e-3  # and has, if its standard error would be over 30 on that scale
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Mode:
     Attributes
     ----------
     values : dict of str to ndarray
-        Every free variable on its natural scale.
+        Every variable that has a prior, on its natural scale.
     log_likelihood : float
         Total log likelihood there.
     log_density : float
@@ -68,7 +70,7 @@ class Mode:
 def likelihood_at(
     spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, float], parameters: Mapping[str, Any]
 ) -> float:
-    """Total log likelihood at given values of every free variable.
+    """Total log likelihood at given values of every variable that has a prior.
 
     Raises
     ------
@@ -76,7 +78,8 @@ def likelihood_at(
         For a missing or unknown variable or a wrong shape.
     """
     compiled = compiled_for(spec, statistics)
-    expected = {rv.name: tuple(int(n) for n in rv.shape.eval()) for rv in compiled.built.model.free_RVs}
+    priors = {a.name: a.prior for a in spec.assumptions(statistics) if a.prior is not None}
+    expected = {n: tuple(int(statistics.sizes[d]) for d in priors[n].dims) for n in compiled.built.variables}
     for name in parameters:
         if name not in expected:
             raise SpecificationError(f"No variable {name!r}.{suggest(name, expected)} Variables: {', '.join(expected)}.")
@@ -92,30 +95,18 @@ class _Objective:
     """Log density on unconstrained coordinates without the Jacobian (so modes are those of the natural scale)."""
 
     def __init__(self, spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, float], prior: bool) -> None:
-        import pytensor
-        import pytensor.tensor as pt
-
-        built = compiled_for(spec, statistics).built
-        model = built.model
-        for name, value in built.updates(statistics, dials).items():
-            model[name].set_value(value)
-        likelihood = model.replace_rvs_by_values([sum(built.likelihoods.values())])[0]
-        target = model.logp(jacobian=False) if prior else likelihood
-        self.value_vars = list(model.value_vars)
-        self.shapes = [tuple(np.shape(v)) for v in self._point(model).values()]
-        self.sizes = [int(np.prod(s)) for s in self.shapes]
-        gradient = pt.grad(target, self.value_vars, disconnected_inputs="ignore")
-        natural = model.replace_rvs_by_values(list(model.free_RVs))
-        self.names = [rv.name for rv in model.free_RVs]
-        self._function = pytensor.function(
-            self.value_vars, [target, likelihood, *gradient, *natural], on_unused_input="ignore"
-        )
-        self.start = np.concatenate([np.ravel(v) for v in self._point(model).values()])
-
-    @staticmethod
-    def _point(model: Any) -> dict[str, np.ndarray]:
-        point = model.initial_point(random_seed=0)
-        return {v.name: np.asarray(point[v.name], dtype=float) for v in model.value_vars}
+        compiled = compiled_for(spec, statistics)
+        built = compiled.built
+        compiled.set_data(statistics, dials)
+        self._function = compiled.function(f"mode, prior={prior}", lambda b: _objective_function(b, prior))
+        self.names = list(built.variables)
+        point = built.model.initial_point(random_seed=0)
+        start = [np.asarray(point[v.name], dtype=float) for v in built.model.value_vars]
+        self.coordinates = [str(v.name) for v in built.model.value_vars]
+        self.bounded = [built.model.rvs_to_transforms[built.model.values_to_rvs[v]] is not None for v in built.model.value_vars]
+        self.shapes = [v.shape for v in start]
+        self.sizes = [v.size for v in start]
+        self.start = np.concatenate([v.ravel() for v in start])
 
     def split(self, x: np.ndarray) -> list[np.ndarray]:
         parts = np.split(x, np.cumsum(self.sizes)[:-1])
@@ -150,8 +141,11 @@ class _Objective:
             floor = 1e-8 * max(float(np.abs(eigenvalues).max()), 1e-12)
             step = vectors @ ((vectors.T @ gradient) / np.maximum(np.abs(eigenvalues), floor))
             for damping in (1.0, 0.3, 0.1, 0.01):
-                trial = self.evaluate(x + damping * step)[0]
-                if np.isfinite(trial) and trial > value:
+                trial, _, slope, _ = self.evaluate(x + damping * step)
+                # Close to the top the value is lost in rounding long before its gradient is.
+                level = abs(trial - value) <= 1e-6 * (1.0 + abs(value))
+                flatter = np.max(np.abs(slope)) < np.max(np.abs(gradient))
+                if np.isfinite(trial) and (trial > value or (level and flatter)):
                     x, value = x + damping * step, trial
                     break
             else:
@@ -169,6 +163,24 @@ class _Objective:
             down[i] -= h
             out[i] = (self.evaluate(up)[2] - self.evaluate(down)[2]) / (2 * h)
         return np.asarray(0.5 * (out + out.T))
+
+
+def _objective_function(built: BuiltModel, prior: bool) -> Any:
+    """Value, log likelihood, gradient and variables on the natural scale, as functions of the free coordinates."""
+    from pytensor.compile.maker import function
+    from pytensor.gradient import grad
+    from pytensor.tensor import as_tensor_variable
+
+    model = built.model
+    likelihood, *natural = model.replace_rvs_by_values([built.log_likelihood, *built.variables.values()])
+    target = likelihood
+    if prior:
+        target = model.logp(jacobian=False)
+        if built.log_jacobians:  # part of the potentials of the graph's own coordinates
+            target = target - sum(model.replace_rvs_by_values([as_tensor_variable(j) for j in built.log_jacobians]))
+    gradient: Any = grad(target, model.value_vars, disconnected_inputs="ignore")
+    outputs = [target, likelihood, *gradient, *natural]
+    return function(model.value_vars, outputs, on_unused_input="ignore", mode=quick_mode())
 
 
 def find_mode(
@@ -199,25 +211,35 @@ def find_mode(
 
 
 def _variable_of(objective: _Objective, index: int) -> str:
-    block = int(np.searchsorted(np.cumsum(objective.sizes), index, side="right"))
-    return str(objective.names[block])
+    """Name of the variable behind a free coordinate: PyMC calls the coordinates of x x_log__ and the like."""
+    name = objective.coordinates[int(np.searchsorted(np.cumsum(objective.sizes), index, side="right"))]
+    return next((n for n in objective.names if name == n or (name.startswith(f"{n}_") and name.endswith("__"))), name)
+
+
+def _runaway(objective: _Objective, x: np.ndarray, hessian: np.ndarray) -> list[int]:
+    """Coordinates that have run to the edge of their range: far out on a log or logit scale, and flat there.
+
+    A large value alone is no sign (a scale of a million is one), nor is one of a variable on the whole real line.
+    """
+    bounded = np.repeat(objective.bounded, objective.sizes)
+    flat = np.abs(np.diag(hessian)) < _BOUNDARY_CURVATURE
+    return [int(i) for i in np.flatnonzero(bounded & flat & (np.abs(x) > _BOUNDARY))]
 
 
 def _judge(objective: _Objective, x: np.ndarray, gradient: np.ndarray) -> tuple[str, str]:
-    curvature, vectors = np.linalg.eigh(-objective.hessian(x))
+    hessian = objective.hessian(x)
+    curvature, vectors = np.linalg.eigh(-hessian)
     largest = max(float(curvature.max(initial=0.0)), 1e-300)
-    runaway = [i for i in range(len(x)) if abs(x[i]) > _BOUNDARY]
-    if curvature.min(initial=np.inf) < largest / _RIDGE_CONDITION:
-        direction = np.abs(vectors[:, int(np.argmin(curvature))])
-        names = list(dict.fromkeys(_variable_of(objective, int(i)) for i in np.argsort(-direction)[:3] if direction[i] > 0.1))
-        if runaway:
-            name = _variable_of(objective, runaway[0])
-            return "boundary", f"{name} has run to the edge of its range"
-        return "ridge", f"the density is flat along a direction in {', '.join(names)}: its value there is arbitrary"
+    runaway = _runaway(objective, x, hessian)
     if runaway:
         return "boundary", f"{_variable_of(objective, runaway[0])} has run to the edge of its range"
     if np.max(np.abs(gradient)) > _GRADIENT_TOLERANCE * max(1.0, np.sqrt(largest)):
         return "not converged", f"the gradient is {np.max(np.abs(gradient)):.2g} where it should be 0"
+    if curvature.min(initial=np.inf) < largest / _RIDGE_CONDITION:
+        direction = np.abs(vectors[:, int(np.argmin(curvature))])
+        order = [int(i) for i in np.argsort(-direction)[:3] if direction[i] > 0.1]
+        names = list(dict.fromkeys(_variable_of(objective, i) for i in order))
+        return "ridge", f"the density is flat along a direction in {', '.join(names)}: its value there is arbitrary"
     return "ok", "gradient zero, curvature positive in every direction"
 
 

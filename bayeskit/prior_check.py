@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bayeskit.builder import ModelBuilder
 
-__all__ = ["PriorPredictive", "draw_prior", "log_prior", "prior_draws", "prior_predictive"]
+__all__ = ["PriorPredictive", "draw_prior", "log_jacobian", "log_prior", "prior_draws", "prior_predictive"]
 
 _TRIES = 100_000
 
@@ -44,10 +44,14 @@ def draw_prior(
                 shape = tuple(int(statistics.sizes[d]) for d in assumption.prior.dims)
                 params = assumption.parameters(values_of)
                 values[assumption.name] = assumption.prior.random(rng, shape, params, values)
-        log_weight = sum(
-            float(w[0])
-            for w in spec.log_constraint({k: v[None] for k, v in values.items()}, statistics, values_of).values()
-        )
+        weights = spec.log_constraint({k: v[None] for k, v in values.items()}, statistics, values_of)
+        over = [name for name, w in weights.items() if np.ravel(w)[0] > 1e-9]
+        if over:
+            raise SpecificationError(
+                f"The log weight of constraint '{over[0]}' is {np.ravel(weights[over[0]])[0]:g}. It must be at most 0: "
+                "draws from the prior are kept with the weight as their probability."
+            )
+        log_weight = sum(float(np.ravel(w)[0]) for w in weights.values())
         if log_weight >= 0.0 or np.log(rng.uniform()) < log_weight:
             return values
     raise SpecificationError(f"The constraints of {type(spec).__name__} rejected {_TRIES} draws from the prior in a row.")
@@ -84,8 +88,7 @@ def log_prior(
         One entry for every assumption with a prior and for every constraint.
     """
     shape = (draws.sizes["chain"], draws.sizes["draw"])
-    names = [a.name for a in spec.assumptions(statistics) if a.prior is not None]
-    values = {n: draws[n].values.reshape(shape[0] * shape[1], *draws[n].shape[2:]) for n in names}
+    values = _pooled(spec, statistics, draws)
     out = {}
     for assumption in spec.assumptions(statistics):
         if assumption.prior is not None:
@@ -94,6 +97,34 @@ def log_prior(
     for name, weight in spec.log_constraint(values, statistics, dials).items():
         out[name] = np.asarray(weight).reshape(shape)
     return out
+
+
+def log_jacobian(
+    spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, float], draws: xr.Dataset
+) -> np.ndarray:
+    """Log Jacobian from the coordinates in which variables are sampled to the natural scale, per draw.
+
+    The sampler's log density is log prior + log likelihood + this; for graphs without coordinates of their own.
+
+    Returns
+    -------
+    ndarray, shape (chains, draws)
+    """
+    shape = (draws.sizes["chain"], draws.sizes["draw"])
+    values = _pooled(spec, statistics, draws)
+    out = np.zeros(shape)
+    for assumption in spec.assumptions(statistics):
+        if assumption.prior is not None:
+            params = assumption.parameters(dials)
+            out += assumption.prior.log_jacobian(values[assumption.name], params, values).reshape(shape)
+    return out
+
+
+def _pooled(spec: ModelBuilder, statistics: xr.Dataset, draws: xr.Dataset) -> dict[str, np.ndarray]:
+    """Draws of every variable that has a prior, chains one after the other."""
+    names = [a.name for a in spec.assumptions(statistics) if a.prior is not None]
+    arrays = {n: draws[n].transpose("chain", "draw", ...).values for n in names}
+    return {n: v.reshape(v.shape[0] * v.shape[1], *v.shape[2:]) for n, v in arrays.items()}
 
 
 @dataclass(frozen=True)
@@ -142,7 +173,7 @@ def prior_predictive(
     for _ in range(draws):
         simulation = spec.simulate(rng, like=statistics, dials=dials)
         simulated.append(spec.statistics(simulation.table))
-    names = [n for n in statistics.data_vars if all(s[n].shape == statistics[n].shape for s in simulated)]
+    names = [n for n in statistics.data_vars if all(n in s and s[n].shape == statistics[n].shape for s in simulated)]
     stacked = xr.Dataset(
         {n: (("draw", *statistics[n].dims), np.stack([s[n].values for s in simulated])) for n in names}
     )

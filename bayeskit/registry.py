@@ -1,4 +1,4 @@
-"""The catalogue of models: whatever is registered under the entry point group ``bayeskit.models``."""
+"""The catalogue of models: the entry point group ``bayeskit.models``, and what a session registers itself."""
 
 from __future__ import annotations
 
@@ -8,13 +8,42 @@ from typing import Any
 from bayeskit.builder import ModelBuilder, _parse
 from bayeskit.errors import SpecificationError, suggest
 
-__all__ = ["from_json", "load_model", "model_names"]
+__all__ = ["from_json", "load_model", "model_names", "register"]
 
 GROUP = "bayeskit.models"
+_SESSION: dict[str, type[ModelBuilder]] = {}
 
 
-def _catalogue() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
+def _catalogue() -> dict[str, EntryPoint | type[ModelBuilder]]:
+    installed: dict[str, EntryPoint | type[ModelBuilder]] = {p.name: p for p in entry_points(group=GROUP)}
+    return {**_SESSION, **installed}
+
+
+def register[M: type[ModelBuilder]](model: M) -> M:
+    """Add a model that is defined in a script or a notebook to the catalogue of this process.
+
+    Saved runs and specifications name their model; those of an installed package are found by its entry points, those of
+    a session only after this call. Usable as a class decorator. Defining a model again replaces it.
+
+    Parameters
+    ----------
+    model : subclass of ModelBuilder
+
+    Returns
+    -------
+    The same class.
+
+    Raises
+    ------
+    SpecificationError
+        If it is not a model, or has the name of an installed one.
+    """
+    if not (isinstance(model, type) and issubclass(model, ModelBuilder)):
+        raise SpecificationError(f"register() takes a subclass of ModelBuilder; got {model!r}.")
+    if any(point.name == model.__name__ for point in entry_points(group=GROUP)):
+        raise SpecificationError(f"A model named {model.__name__!r} is installed: give yours another name.")
+    _SESSION[model.__name__] = model
+    return model
 
 
 def model_names() -> tuple[str, ...]:
@@ -23,13 +52,15 @@ def model_names() -> tuple[str, ...]:
 
 
 def load_model(name: str) -> type[ModelBuilder]:
-    """The model class registered under `name`; `SpecificationError` with a suggestion if there is none."""
+    """Return the model class registered under `name`; `SpecificationError` with a suggestion if there is none."""
     catalogue = _catalogue()
     if name not in catalogue:
         raise SpecificationError(
-            f"No model named {name!r} is installed.{suggest(name, catalogue)} Installed: {', '.join(sorted(catalogue))}."
+            f"No model named {name!r} is installed.{suggest(name, catalogue)} Installed: {', '.join(sorted(catalogue))}. "
+            "A model of a notebook is made known by bayeskit.register(Model)."
         )
-    model = catalogue[name].load()
+    entry = catalogue[name]
+    model = entry.load() if isinstance(entry, EntryPoint) else entry
     if not (isinstance(model, type) and issubclass(model, ModelBuilder)):
         raise SpecificationError(f"The entry point {name!r} of group {GROUP} is not a ModelBuilder subclass.")
     return model

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayeskit.builder import plain
 from bayeskit.errors import StorageError
 from bayeskit.registry import from_json
 
@@ -29,6 +30,8 @@ __all__ = ["FORMAT_VERSION", "begin_store", "load", "save"]
 FORMAT_VERSION = 1
 _ATTRIBUTE = "bayeskit"
 _STATISTICS = "statistics"
+_BOOLEAN = "boolean"
+_LARGEST_RATIO = 1100  # deflate compresses by 1032 at most
 _STORE_RECORD = "bayeskit_run.json"
 _STORE_STATISTICS = "bayeskit_statistics.nc"
 
@@ -61,14 +64,19 @@ def save(fit: Fit, path: str | Path, *, statistics: bool | None = None) -> Path:
     if keep and fit.statistics is not None:
         tree[_STATISTICS] = _plain_attributes(fit.statistics)
     record = _record(fit, kept=_STATISTICS in tree)
-    record["digest"] = _digest(tree["posterior"])
-    out = xr.DataTree.from_dict({name: _storable(data) for name, data in tree.items()})
+    stored = {name: _storable(data) for name, data in tree.items()}
+    record["digest"] = _digest(stored, record)
+    out = xr.DataTree.from_dict(stored)
     out.attrs[_ATTRIBUTE] = json.dumps(record, ensure_ascii=False)
     part = path.with_name(path.name + ".part")
     try:
         encoding = {
-            f"/{name}": {v: {"zlib": True, "complevel": 4} for v in data.data_vars if data[v].dtype.kind in "fiu" and data[v].size}
-            for name, data in tree.items()
+            f"/{name}": {
+                v: {"zlib": True, "complevel": 4}
+                for v in data.data_vars
+                if data[v].dtype.kind in "fiu" and data[v].ndim and data[v].size
+            }
+            for name, data in stored.items()
         }
         out.to_netcdf(part, engine="h5netcdf", encoding=encoding)
         os.replace(part, path)
@@ -103,18 +111,28 @@ def _load_file(path: Path) -> Fit:
             if _ATTRIBUTE not in opened.attrs:
                 raise StorageError(f"{path.name!r} is a netCDF file, but not a bayeskit run.")
             record = _checked(json.loads(opened.attrs[_ATTRIBUTE]), path.name)
+            _refuse_bombs(opened, path)
             tree = {name: node.to_dataset().load() for name, node in opened.children.items()}
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        if isinstance(error, StorageError):
-            raise
+            digest = _digest(tree, record)
+    except StorageError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise StorageError(f"{path.name!r} cannot be read as a bayeskit run: it is damaged or of another kind.") from error
-    if _digest(tree["posterior"]) != record["digest"]:
-        raise StorageError(f"{path.name!r}: the draws do not match their digest; the file was altered or damaged.")
+    if digest != record.get("digest") or "posterior" not in tree:
+        raise StorageError(f"{path.name!r} does not match its own digest: the file was altered or damaged.")
     spec = from_json(record["spec"])
+    tree = {k: _revive(v) for k, v in tree.items()}
     statistics = tree.pop(_STATISTICS, None)
     if statistics is not None:
         statistics.attrs = json.loads(statistics.attrs["structure"])
-    return _fit(spec, {k: _revive(v) for k, v in tree.items()}, statistics, record)
+    return _fit(spec, tree, statistics, record)
+
+
+def _refuse_bombs(opened: xr.DataTree, path: Path) -> None:
+    """Refuse declared sizes that no honest file of this length has, before anything is allocated."""
+    declared = sum(node.to_dataset().nbytes for node in opened.children.values())
+    if declared > _LARGEST_RATIO * path.stat().st_size + 2**20:
+        raise StorageError(f"{path.name!r} declares {declared} bytes of data, which its length cannot hold: it is damaged.")
 
 
 def _fit(spec: ModelBuilder, tree: dict[str, xr.Dataset], statistics: xr.Dataset | None, record: dict[str, Any]) -> Fit:
@@ -154,34 +172,58 @@ def _checked(record: dict[str, Any], name: str) -> dict[str, Any]:
     return record
 
 
-def _digest(dataset: xr.Dataset) -> str:
+def _digest(tree: Mapping[str, xr.Dataset], record: Mapping[str, Any]) -> str:
+    """Digest of everything in the file: every variable and coordinate of every group, and the record."""
     digest = hashlib.sha256()
-    for name in sorted(map(str, dataset.data_vars)):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(dataset[name].values, dtype="<f8").tobytes())
+    told = {k: v for k, v in record.items() if k != "digest"}
+    digest.update(json.dumps(told, sort_keys=True, ensure_ascii=False).encode())
+    for group in sorted(tree):
+        for name in sorted(map(str, tree[group].variables)):
+            values = tree[group].variables[name].values
+            digest.update(f"/{group}/{name} {tree[group].variables[name].dims}".encode())
+            if values.dtype.kind in "biuf":
+                digest.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
+            else:
+                digest.update(json.dumps([str(v) for v in values.ravel()], ensure_ascii=False).encode())
     return digest.hexdigest()
 
 
 def _plain_attributes(statistics: xr.Dataset) -> xr.Dataset:
-    structure = json.dumps({str(k): v for k, v in statistics.attrs.items()}, ensure_ascii=False)
+    structure = json.dumps({str(k): plain(v) for k, v in statistics.attrs.items()}, ensure_ascii=False)
     return statistics.drop_attrs().assign_attrs(structure=structure)
 
 
 def _storable(dataset: xr.Dataset) -> xr.Dataset:
-    """Booleans as small integers and labels as plain strings: what netCDF can hold."""
+    """Booleans as small integers, labels as plain strings, attributes as JSON: what netCDF can hold and give back."""
     out = dataset.copy()
     for name in list(out.variables):
+        attributes = {str(k): plain(v) for k, v in out[name].attrs.items()}
         if out[name].dtype.kind == "b":
-            out[name] = out[name].astype(np.int8).assign_attrs(boolean=1)
-        elif out[name].dtype.kind in "UTO":
-            out[name] = out[name].astype(object)
+            out[name] = out[name].astype(np.int8)
+            attributes[_BOOLEAN] = True
+        elif out[name].dtype.kind not in "iuf":
+            out[name] = (out[name].dims, _strings(out[name].values))
+        out[name].attrs = {_ATTRIBUTE: json.dumps(attributes, ensure_ascii=False)} if attributes else {}
+        out[name].encoding = {}
+    return out
+
+
+def _strings(values: np.ndarray) -> np.ndarray:
+    out = np.empty(values.shape, dtype=object)
+    for index in np.ndindex(values.shape):
+        out[index] = str(values[index])
     return out
 
 
 def _revive(dataset: xr.Dataset) -> xr.Dataset:
-    for name in dataset.data_vars:
-        if dataset[name].attrs.pop("boolean", 0):
+    """Undo `_storable`."""
+    for name in list(dataset.variables):
+        attributes = json.loads(dataset[name].attrs.get(_ATTRIBUTE, "{}"))
+        if attributes.pop(_BOOLEAN, False):
             dataset[name] = dataset[name].astype(bool)
+        elif dataset[name].dtype.kind not in "iufb":
+            dataset[name] = (dataset[name].dims, _strings(dataset[name].values))
+        dataset[name].attrs = attributes
     return dataset
 
 
@@ -192,6 +234,7 @@ def begin_store(
     dials: Mapping[str, float],
     levels: Mapping[str, tuple[str, ...]],
     record: Mapping[str, Any],
+    notes: Sequence[str] = (),
 ) -> None:
     """Prepare the folder of a streamed run: everything but the draws, so that a killed run can be understood.
 
@@ -205,7 +248,7 @@ def begin_store(
         raise StorageError(f"store={str(path)!r} is not empty: give a new folder, so that no run is overwritten.")
     folder.mkdir(parents=True, exist_ok=True)
     description = {
-        "format_version": FORMAT_VERSION, "spec": spec.to_json(), "dials": dict(dials), "notes": [],
+        "format_version": FORMAT_VERSION, "spec": spec.to_json(), "dials": dict(dials), "notes": list(notes),
         "levels": {k: list(v) for k, v in levels.items()}, "provenance": dict(record),
     }  # fmt: skip
     _storable(_plain_attributes(statistics)).to_netcdf(folder / _STORE_STATISTICS, engine="h5netcdf")
@@ -216,27 +259,25 @@ def _load_store(folder: Path) -> Fit:
     import xarray as xr
 
     from bayeskit.engine import RawDraws
-    from bayeskit.fit import assemble
-    from bayeskit.graph import LOG_LIKELIHOOD
+    from bayeskit.fit import assemble, finished_draws
 
     try:
         record = _checked(json.loads((folder / _STORE_RECORD).read_text(encoding="utf-8")), folder.name)
         with xr.open_dataset(folder / _STORE_STATISTICS, engine="h5netcdf") as opened:
-            statistics = opened.load()
-        draws = xr.open_datatree(str(folder), engine="zarr", consolidated=False)
-        raw = {name: draws[name].to_dataset().load() for name in ("posterior", "sample_stats")}
-    except (OSError, ValueError, KeyError) as error:
-        if isinstance(error, StorageError):
-            raise
+            statistics = _revive(opened.load())
+        statistics.attrs = json.loads(statistics.attrs["structure"])
+        with xr.open_datatree(str(folder), engine="zarr", consolidated=False) as draws:
+            raw = {name: draws[name].to_dataset().load() for name in ("posterior", "sample_stats")}
+    except StorageError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise StorageError(f"{folder.name!r} is not the folder of a streamed bayeskit run.") from error
-    statistics.attrs = json.loads(statistics.attrs["structure"])
     wanted = record["provenance"]["sampling"]
-    shape = (wanted["chains"], wanted["draws"])
-    finite = np.isfinite(raw["posterior"][LOG_LIKELIHOOD].values)
-    partial = finite.shape != shape or not finite.all()
-    spec = from_json(record["spec"])
+    counts = finished_draws(raw["posterior"])
+    partial = len(counts) != wanted["chains"] or bool((counts < wanted["draws"]).any())
     levels = {k: tuple(v) for k, v in record["levels"].items()}
-    tree = xr.DataTree.from_dict(raw)
+    draws_of = RawDraws(xr.DataTree.from_dict(raw), partial, wanted["seed"])
     return assemble(
-        spec, statistics, RawDraws(tree, partial, wanted["seed"] or 0), dict(record["dials"]), levels, record["provenance"]
-    )
+        from_json(record["spec"]), statistics, draws_of, dict(record["dials"]), levels, record["provenance"],
+        notes=tuple(record["notes"]),
+    )  # fmt: skip

@@ -127,9 +127,7 @@ def _banner(verdict: Verdict) -> Note:
     kind: NoteKind = _KINDS[verdict.status]
     if verdict.partial and verdict.status is not Status.FAIL:
         kind = "partial"
-    details = tuple(
-        f"{_title(r)}: {r.text}{' Next: ' + r.advice if r.advice else ''}" for r in verdict.concerns
-    )
+    details = tuple(f"{r.text}{' Next: ' + r.advice if r.advice else ''}" for r in verdict.concerns)
     return Note(kind, str(verdict).splitlines()[0], details)
 
 
@@ -251,7 +249,7 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _count(value: float) -> Cell:
-    return round(value) if math.isfinite(value) else Number(math.nan)
+    return f"{round(value):,d}" if math.isfinite(value) else Number(math.nan)
 
 
 def _r_hat(value: float) -> Cell:

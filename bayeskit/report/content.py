@@ -16,6 +16,7 @@ from statistics import NormalDist
 from typing import Literal
 
 __all__ = [
+    "NOTE_WORDS",
     "Block",
     "Cell",
     "Code",
@@ -40,6 +41,12 @@ __all__ = [
 
 NoteKind = Literal["pass", "info", "warn", "fail", "partial", "not computed"]
 Alignment = Literal["left", "right", "center"]
+
+NOTE_WORDS: dict[NoteKind, str] = {
+    "pass": "Pass", "info": "Note", "warn": "Warning", "fail": "Failure", "partial": "Partial",
+    "not computed": "Not computed",
+}  # fmt: skip
+"""The word for each kind of note, so that it never rests on a colour or a sign alone."""
 
 _FIGURES = 3  # significant digits of a number without a Monte Carlo error
 _MOST_DECIMALS = 6
@@ -166,6 +173,8 @@ class Figure:
         The content in words and numbers, for people who cannot see the picture; required.
     caption : str
         What the figure shows, intervals with their kind and probability.
+    mark : str
+        Label of a figure that is not to be relied on.
 
     Raises
     ------
@@ -176,6 +185,7 @@ class Figure:
     data: bytes
     alt: str
     caption: str = ""
+    mark: str = ""
 
     def __post_init__(self) -> None:
         if not self.alt.strip():
@@ -252,17 +262,16 @@ def _marked(block: Block, mark: str, provisional: bool) -> Block:
     if isinstance(block, Table):
         return dataclasses.replace(block, mark=mark, provisional=provisional)
     if isinstance(block, Figure):
-        alt, caption = f"{mark}. {block.alt}", f"{mark}. {block.caption}".strip()
-        return dataclasses.replace(block, alt=alt, caption=caption)
+        return dataclasses.replace(block, alt=f"{mark}. {block.alt}", mark=mark)
     return block
 
 
 def decimals(mcse: float) -> int:
-    """Return how many decimals a Monte Carlo error allows: half a unit of the last is not below it.
+    """Return how many decimals a Monte Carlo error allows: the unit of the last one is not below the error.
 
-    So ``mcse=0.004`` gives 2: the second decimal would hardly change in another run, the third would.
+    So ``mcse=0.004`` gives 2: the second decimal hardly changes in another run, the third is noise.
     """
-    return min(_MOST_DECIMALS, max(0, math.floor(-math.log10(2.0 * mcse) + 1e-9)))
+    return min(_MOST_DECIMALS, max(0, math.floor(-math.log10(mcse) + 1e-9)))
 
 
 def format_number(value: float, mcse: float | None = None) -> str:

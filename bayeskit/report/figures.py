@@ -359,11 +359,12 @@ def _density(x: np.ndarray, grid: np.ndarray) -> np.ndarray:
     spread = min(float(x.std()), float(np.subtract(*np.quantile(x, (0.75, 0.25)))) / 1.349 or math.inf)
     step = grid[1] - grid[0]
     width = max(0.9 * spread * x.size**-0.2, step)
-    edges = np.append(grid - step / 2, grid[-1] + step / 2)
-    counts = np.histogram(x, edges)[0] / (x.size * step)
     reach = math.ceil(4 * width / step)
+    # Draws beyond the grid count at its edges, so the histogram goes as far as the kernel reaches.
+    edges = grid[0] - step / 2 + step * np.arange(-reach, grid.size + reach + 1)
+    counts = np.histogram(x, edges)[0] / (x.size * step)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / width) ** 2)
-    return np.convolve(np.pad(counts, reach), kernel / kernel.sum(), mode="valid")
+    return np.convolve(counts, kernel / kernel.sum(), mode="valid")
 
 
 def _marks(size: int) -> list[int]:
@@ -371,7 +372,7 @@ def _marks(size: int) -> list[int]:
 
 
 def _tell(value: float, places: int | None = None) -> str:
-    return format_number(float(value), None if places is None else 0.5 * 10.0**-places)
+    return format_number(float(value), None if places is None else 10.0**-places)
 
 
 def _places(low: np.ndarray, high: np.ndarray) -> int:
@@ -400,8 +401,8 @@ def _reference(ax: Axes, value: float | None, label: str) -> None:
 
 def _value_text(ax: Axes, row: float, text: str) -> None:
     ax.annotate(
-        text, (1.0, row), xycoords=("axes fraction", "data"), xytext=(8, 0), textcoords="offset points",
-        ha="left", va="center", fontsize=8, color=INK, parse_math=False,
+        text.replace("-", "−"), (1.0, row), xycoords=("axes fraction", "data"), xytext=(8, 0),
+        textcoords="offset points", ha="left", va="center", fontsize=8, color=INK, parse_math=False,
     )  # fmt: skip
 
 

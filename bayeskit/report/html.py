@@ -6,7 +6,7 @@ import base64
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from bayeskit.report.content import Cell, Figure, Report, format_cell
+from bayeskit.report.content import NOTE_WORDS, Cell, Figure, Report, format_cell
 from bayeskit.report.escape import clean, slug
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def to_html(report: Report) -> str:
     """Return the report as a self-contained HTML document; the verdict leads its title and its text."""
     ids = _unique([section.id or section.title for section in report.sections])
     template = _environment().get_template("report.html.j2")
-    return str(template.render(report=report, ids=ids, policy=POLICY, signs=SIGNS))
+    return str(template.render(report=report, ids=ids, policy=POLICY, signs=SIGNS, words=NOTE_WORDS))
 
 
 @cache

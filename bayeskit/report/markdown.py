@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from bayeskit.report.content import Block, Code, Figure, Note, NoteKind, Paragraph, Report, Table, format_cell
+from bayeskit.report.content import (
+    NOTE_WORDS,
+    Block,
+    Code,
+    Figure,
+    Note,
+    NoteKind,
+    Paragraph,
+    Report,
+    Table,
+    format_cell,
+)
 from bayeskit.report.escape import markdown_cell, markdown_code, markdown_text
 
 __all__ = ["to_markdown"]
@@ -31,14 +42,15 @@ def _block(block: Block) -> str:
         case Paragraph(text):
             return markdown_text(text)
         case Note(kind, text, details):
-            lines = [f"> {_SIGNS[kind]} **{kind.capitalize()}:** {markdown_text(text)}"]
+            lines = [f"> {_SIGNS[kind]} **{NOTE_WORDS[kind]}:** {markdown_text(text)}"]
             return "\n".join([*lines, *(f"> * {markdown_text(line)}" for line in details)])
         case Code(text, caption):
             head = f"{markdown_text(caption)}\n\n" if caption else ""
             return head + markdown_code(text)
         case Figure():
             caption = markdown_text(block.caption) or "Without a caption."
-            return f"**Figure.** {caption}\n\n> {markdown_text(block.alt)}"
+            mark = f"**{markdown_text(block.mark)}.** " if block.mark else ""
+            return f"{mark}**Figure.** {caption}\n\n> {markdown_text(block.alt)}"
         case Table():
             return _table(block)
 

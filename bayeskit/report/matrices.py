@@ -111,7 +111,9 @@ def matrix_plot(
         np.fill_diagonal(table, np.nan)
     page = canvas(min(7.4, 2.8 + 0.52 * len(across)), 1.25 + 0.34 * len(labels))
     _shaded(page, table, labels, across, -1.0, tilt=True)
-    pairs = [(table[i, j], i, j) for i, j in zip(*np.nonzero(np.isfinite(table)), strict=True)]
+    found = zip(*np.nonzero(np.isfinite(table)), strict=True)
+    # P(b above a) is the rest of P(a above b): a square matrix is told once.
+    pairs = [(table[i, j], i, j) for i, j in found if columns is not None or i < j]
     pairs.sort(key=lambda t: -abs(t[0] - 0.5))
     told = "; ".join(f"{labels[i]} and {across[j]} {100 * p:.0f} %" for p, i, j in pairs[:_TOLD])
     more = f"; and {len(pairs) - _TOLD} more, nearer to 50 %" if len(pairs) > _TOLD else ""
@@ -131,8 +133,7 @@ def _shaded(
     from matplotlib.colors import LinearSegmentedColormap
 
     ax = page.axes
-    shades = LinearSegmentedColormap.from_list("shades", SHADES)
-    shades.set_bad("#f3f4f6")
+    shades = LinearSegmentedColormap.from_list("shades", SHADES).with_extremes(bad="#f3f4f6")
     ax.pcolormesh(
         np.arange(table.shape[1] + 1) - 0.5, np.arange(table.shape[0] + 1) - 0.5, np.ma.masked_invalid(table),
         cmap=shades, vmin=0, vmax=1, edgecolors="white", linewidth=1.2,

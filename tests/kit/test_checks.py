@@ -222,7 +222,9 @@ def test_bad_nuisance_with_good_estimands_warns():
 
 
 def test_a_bad_estimand_fails_and_leads_the_table():
-    verdict = run_checks(tree({"phi": stuck(noise())}, {"risk": slow(seed=7, rho=0.98), "other": noise(seed=5)}))
+    verdict = run_checks(
+        tree({"phi": stuck(noise())}, {"risk": slow(seed=7, rho=0.98), "other": noise(seed=5)})
+    )
     assert result(verdict, "r_hat").status is Status.FAIL
     assert result(verdict, "r_hat").table[0]["quantity"] == "risk"
     assert "Among the answers the worst is risk" in result(verdict, "r_hat").text

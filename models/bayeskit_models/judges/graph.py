@@ -9,6 +9,7 @@ import pytensor.tensor as pt
 
 from bayeskit import Graph
 from bayeskit_models.judges import likelihood as lik
+from bayeskit_models.judges import panel
 from bayeskit_models.judges.assumptions import is_binary
 from bayeskit_models.judges.difficulty import difficulty_nodes
 
@@ -17,18 +18,30 @@ if TYPE_CHECKING:
 
 __all__ = ["write_graph"]
 
+_ANSWERS = ("cell_row", "cell_scores", "cell_gold", "item_ptr", "item_cell", "item_count")
+
 
 def write_graph(spec: JudgeSimplex, graph: Graph) -> None:
     """Write priors, judges and likelihood of a specification."""
     kind = graph.structure["likelihood"]
     if kind == "marginal" and graph.structure["large"] and _plain_binary(spec, graph):
         _write_large(spec, graph)
-    elif kind == "marginal":
-        prevalence = graph.prior("prevalence")
-        _add_counts(graph, prevalence, _log_theta(spec, graph))
+        return
+    vertices = _vertices(spec, graph)
+    shift = _shift(graph)
+    if kind == "paired":
+        location, spread, gaps = _ability(graph)
+        nodes, log_weight = difficulty_nodes()
+        data = [graph.data(n) for n in _ANSWERS]
+        graph.likelihood(panel.paired(vertices, shift, location, spread, gaps, *data, nodes, log_weight))
+        return
+    prevalence = graph.prior("prevalence")
+    if prevalence.ndim == 3:
+        prevalence = prevalence.reshape((-1, graph.sizes["level"]))
+    if kind == "joint":
+        graph.likelihood(panel.joint(vertices, shift, prevalence, *(graph.data(n) for n in _ANSWERS)))
     else:
-        log_level, log_weight = _levels_of_answers(spec, graph)
-        _add_answers(graph, log_level, log_weight, _log_theta(spec, graph))
+        graph.likelihood(panel.marginal(vertices, shift, prevalence, *_counts(graph)))
 
 
 def _plain_binary(spec: JudgeSimplex, graph: Graph) -> bool:
@@ -55,7 +68,7 @@ def _write_large(spec: JudgeSimplex, graph: Graph) -> None:
         prevalence = graph.transformed("prevalence", pt.stack([1.0 - pi, pi], axis=-1), jacobian)
         quality = graph.transformed("judge_quality", quality, 0.0)
         lean = graph.transformed("judge_lean", lean, 0.0)
-        log_theta = lik.shifted(lik.binary_vertices(quality, lean), None)
+        shift: Any = _no_shift(graph)
     else:
         prevalence = graph.prior("prevalence")
         quality, lean = graph.prior("judge_quality"), graph.prior("judge_lean")
@@ -68,11 +81,12 @@ def _write_large(spec: JudgeSimplex, graph: Graph) -> None:
             graph.coordinate("across", (candidates, judges)),
         )
         deviation = graph.transformed("constancy_deviation", deviation, jacobian)
-        log_theta = lik.shifted(lik.binary_vertices(quality, lean), _constancy_scale(graph) * deviation)
-    _add_counts(graph, prevalence, log_theta)
+        shift = _constancy_scale(graph) * deviation
+    graph.likelihood(panel.marginal(lik.binary_vertices(quality, lean), shift, prevalence, *_counts(graph)))
 
 
 def _vertices(spec: JudgeSimplex, graph: Graph) -> Any:
+    """Matrices of the judges, shape (J, M, V)."""
     if is_binary(spec):
         return lik.binary_vertices(graph.prior("judge_quality"), graph.prior("judge_lean"))
     vertices = graph.prior("judge_vertices")
@@ -83,70 +97,55 @@ def _vertices(spec: JudgeSimplex, graph: Graph) -> Any:
 
 def _constancy_scale(graph: Graph) -> Any:
     """Scale of the deviations at each true level, shape (M,), learned or given."""
-    if "constancy_scale" in graph.assumptions:
-        return graph.variables.get("constancy_scale") or graph.prior("constancy_scale")
-    return graph.dial("constancy.scale") * np.ones(graph.sizes["level"])
+    if "constancy_scale" not in graph.assumptions:
+        return graph.dial("constancy.scale") * np.ones(graph.sizes["level"])
+    if "constancy_scale" in graph.variables:
+        return graph.variables["constancy_scale"]
+    return graph.prior("constancy_scale")
 
 
-def _log_theta(spec: JudgeSimplex, graph: Graph) -> Any:
-    """Log probabilities of scores for every row (candidate x stratum), shape (R or 1, J, M, V)."""
-    vertices = _vertices(spec, graph)
+def _no_shift(graph: Graph) -> Any:
+    return pt.zeros((1, graph.sizes["judge"], graph.sizes["level"]))
+
+
+def _shift(graph: Graph) -> Any:
+    """Shift of every judge's cumulative logits by row (candidate x stratum) and true level, shape (R or 1, J, M)."""
     sizes = graph.sizes
-    shift: Any = None  # (K, G, J, M), broadcastable
-    if "constancy_deviation" in graph.assumptions:
-        scale = _constancy_scale(graph)
-        shift = (scale * graph.prior("constancy_deviation"))[:, None]
-    if "stratum_deviation" in graph.assumptions:
-        stratum = graph.prior("stratum_scale") * graph.prior("stratum_deviation")
-        shift = stratum[None] if shift is None else shift + stratum[None]
-    if "self_deviation" in graph.assumptions:
-        own = pt.zeros((sizes["candidate"], sizes["judge"], sizes["level"]))
-        place = (graph.data("own_candidate"), graph.data("own_judge"))
-        own = own[place].set(graph.prior("self_deviation"))[:, None]
-        shift = own if shift is None else shift + own
-    if shift is None:
-        return lik.shifted(vertices, None)
     full = (sizes["candidate"], sizes["stratum"], sizes["judge"], sizes["level"])
-    return lik.shifted(vertices, pt.broadcast_to(shift, full).reshape((full[0] * full[1], *full[2:])))
+    parts = []
+    if "constancy_deviation" in graph.assumptions:
+        parts.append((_constancy_scale(graph) * graph.prior("constancy_deviation"))[:, None])
+    if "stratum_deviation" in graph.assumptions:
+        parts.append((graph.prior("stratum_scale") * graph.prior("stratum_deviation"))[None])
+    if "self_deviation" in graph.assumptions:
+        place = (graph.data("own_candidate"), graph.data("own_judge"))
+        zero = pt.zeros((sizes["candidate"], sizes["judge"], sizes["level"]))
+        parts.append(zero[place].set(graph.prior("self_deviation"))[:, None])
+    if not parts:
+        return _no_shift(graph)
+    total = sum(parts[1:], parts[0])
+    if sizes["stratum"] == 1:
+        return total[:, 0]
+    return pt.broadcast_to(total, full).reshape((full[0] * full[1], *full[2:]))
 
 
-def _add_counts(graph: Graph, prevalence: Any, log_theta: Any) -> None:
-    """Marginal likelihood of counts of verdicts."""
+def _counts(graph: Graph) -> tuple[Any, Any]:
+    """Counts of verdicts by row, and those with a known true level (no rows where there are none)."""
     sizes = graph.sizes
     rows = sizes["candidate"] * sizes["stratum"]
-    shape = (rows, sizes["judge"], sizes["score"])
-    gold = None
+    gold: Any = np.zeros((0, sizes["judge"], sizes["level"], sizes["score"]))
     if "gold_counts" in graph.statistics:
-        gold = graph.data("gold_counts").reshape((rows, sizes["judge"], sizes["level"], sizes["score"]))
-    counts = graph.data("counts").reshape(shape)
-    graph.likelihood(lik.gamma_log_likelihood(prevalence.reshape((rows, sizes["level"])), log_theta, counts, gold))
+        gold = graph.data("gold_counts").reshape((rows, *gold.shape[1:]))
+    return graph.data("counts").reshape((rows, sizes["judge"], sizes["score"])), gold
 
 
-def _levels_of_answers(spec: JudgeSimplex, graph: Graph) -> tuple[Any, Any]:
-    """Log probability of each true level by row and difficulty node (R, Q, M), and log weights of the nodes (Q,)."""
-    sizes = graph.sizes
-    rows = sizes["candidate"] * sizes["stratum"]
-    if graph.structure["likelihood"] == "joint":
-        prevalence = graph.prior("prevalence").reshape((rows, sizes["level"]))
-        return pt.log(prevalence)[:, None, :], pt.zeros(1)
+def _ability(graph: Graph) -> tuple[Any, Any, Any]:
+    """Location of every row on the logit scale (R,), spread of the difficulty (1,), gaps of the thresholds (M - 2,)."""
     ability = graph.prior("ability_mean") + graph.prior("ability_scale") * graph.prior("ability")
-    scale = graph.prior("difficulty_scale")
-    nodes, log_weight = difficulty_nodes()
-    location = ability[:, None]
-    if "stratum_ability" in graph.assumptions:
-        location = location - graph.prior("stratum_difficulty")[None]
-        location = location + graph.prior("stratum_ability_scale") * graph.prior("stratum_ability")
-    eta = pt.broadcast_to(location, (sizes["candidate"], sizes["stratum"])).reshape((rows,))[:, None] - scale * nodes
-    gaps = graph.prior("cut_gap") if spec.levels > 2 else None
-    return lik.graded_levels(eta, gaps), pt.as_tensor(log_weight)
-
-
-def _add_answers(graph: Graph, log_level: Any, log_weight: Any, log_theta: Any) -> None:
-    """Likelihood of answers, true levels and item difficulties summed out in one fused pass."""
-    from bayeskit_models.judges.kernel import answers
-
-    rows = graph.sizes["candidate"] * graph.sizes["stratum"]
-    shape = (rows, graph.sizes["judge"], graph.sizes["level"], graph.sizes["score"])
-    names = ("cell_row", "cell_scores", "cell_gold", "item_ptr", "item_cell", "item_count")
-    value = answers(pt.broadcast_to(log_theta, shape), log_level, *(graph.data(n) for n in names), log_weight)
-    graph.likelihood(value)
+    spread = graph.prior("difficulty_scale").reshape((1,))
+    gaps = graph.prior("cut_gap") if "cut_gap" in graph.assumptions else np.zeros(0)
+    if "stratum_ability" not in graph.assumptions:
+        return ability, spread, gaps
+    location = ability[:, None] - graph.prior("stratum_difficulty")[None]
+    location = location + graph.prior("stratum_ability_scale") * graph.prior("stratum_ability")
+    return location.reshape((-1,)), spread, gaps

@@ -1,0 +1,273 @@
+"""The three likelihoods of JudgeSimplex as fused operations, from the parameters to the value in one pass.
+
+Between the parameters and the likelihood lie many small steps (cumulative logits, shifts, graded levels). As PyTensor nodes
+each of them costs a second of compilation, twice with its gradient; here they are loops in one kernel. `likelihood` holds the
+same mathematics as a plain graph, against which these are tested.
+
+Axes: R rows (candidate x stratum), J judges, M true levels, V = M scores, Q difficulty nodes. `shift` may have one row in
+place of R where judges treat all rows alike.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bayeskit.fused import all_numbers, fused, kernel
+from bayeskit_models.judges.kernel import answers_kernel
+
+__all__ = ["joint", "marginal", "paired"]
+
+_TINY = 1e-300
+
+
+@kernel
+def _softplus(x: float) -> Any:
+    return x + np.log1p(np.exp(-x)) if x > 0.0 else np.log1p(np.exp(x))
+
+
+@kernel
+def _sigmoid(x: float) -> Any:
+    return 1.0 / (1.0 + np.exp(-x)) if x > 0.0 else np.exp(x) / (1.0 + np.exp(x))
+
+
+@kernel
+def _tails(row):  # type: ignore[no-untyped-def]
+    """P(score > l) and P(score <= l) for l = 1..V-1 of one row of a judge's matrix."""
+    scores = row.size
+    upper, lower = np.empty(scores - 1), np.empty(scores - 1)
+    total = 0.0
+    for v in range(scores - 1):
+        total += row[v]
+        lower[v] = max(total, _TINY)
+    total = 0.0
+    for v in range(scores - 1, 0, -1):
+        total += row[v]
+        upper[v - 1] = max(total, _TINY)
+    return upper, lower
+
+
+@kernel
+def _shifted(vertices, shift):  # type: ignore[no-untyped-def]
+    """Log probabilities of scores after a shift of the cumulative logits: `likelihood.shifted` as a loop."""
+    rows = shift.shape[0]
+    judges, levels, scores = vertices.shape
+    out = np.empty((rows, judges, levels, scores))
+    for j in range(judges):
+        for m in range(levels):
+            upper, lower = _tails(vertices[j, m])
+            for r in range(rows):
+                for v in range(scores):
+                    out[r, j, m, v] = np.log(max(vertices[j, m, v], _TINY))
+                for l in range(scores - 1):  # noqa: E741
+                    c = np.log(upper[l]) - np.log(lower[l]) + shift[r, j, m]
+                    out[r, j, m, l + 1] += -_softplus(-c) - np.log(upper[l])
+                    out[r, j, m, l] += -_softplus(c) - np.log(lower[l])
+    return out
+
+
+@kernel
+def _shifted_back(d_out, vertices, shift):  # type: ignore[no-untyped-def]
+    """Gradient of `_shifted` with respect to vertices and shift."""
+    rows = shift.shape[0]
+    judges, levels, scores = vertices.shape
+    d_vertices, d_shift = np.zeros(vertices.shape), np.zeros(shift.shape)
+    d_upper, d_lower = np.empty(scores - 1), np.empty(scores - 1)
+    for j in range(judges):
+        for m in range(levels):
+            upper, lower = _tails(vertices[j, m])
+            d_upper.fill(0.0)
+            d_lower.fill(0.0)
+            for r in range(rows):
+                for v in range(scores):
+                    d_vertices[j, m, v] += d_out[r, j, m, v] / max(vertices[j, m, v], _TINY)
+                for l in range(scores - 1):  # noqa: E741
+                    u = _sigmoid(np.log(upper[l]) - np.log(lower[l]) + shift[r, j, m])
+                    above, below = d_out[r, j, m, l + 1], d_out[r, j, m, l]
+                    d_c = above * (1.0 - u) - below * u
+                    d_shift[r, j, m] += d_c
+                    d_upper[l] += (d_c - above) / upper[l]
+                    d_lower[l] += (-d_c - below) / lower[l]
+            for l in range(scores - 1):  # noqa: E741
+                for v in range(scores):
+                    d_vertices[j, m, v] += d_upper[l] if v > l else d_lower[l]
+    return d_vertices, d_shift
+
+
+@kernel
+def _graded(location, spread, gaps, nodes):  # type: ignore[no-untyped-def]
+    """Log probabilities of true levels by row and difficulty node: `likelihood.graded_levels` as a loop."""
+    levels = gaps.size + 2
+    out = np.zeros((location.size, nodes.size, levels))
+    for r in range(location.size):
+        for q in range(nodes.size):
+            reach = location[r] - spread * nodes[q]
+            for l in range(levels - 1):  # noqa: E741
+                if l > 0:
+                    reach -= gaps[l - 1]
+                    out[r, q, l] += np.log1p(-np.exp(-gaps[l - 1]))
+                out[r, q, l + 1] += -_softplus(-reach)
+                out[r, q, l] += -_softplus(reach)
+    return out
+
+
+@kernel
+def _graded_back(d_out, location, spread, gaps, nodes):  # type: ignore[no-untyped-def]
+    """Gradient of `_graded` with respect to location, spread and gaps."""
+    levels = gaps.size + 2
+    d_location, d_gaps = np.zeros(location.size), np.zeros(gaps.size)
+    d_spread = np.zeros(1)
+    d_reach = np.empty(levels - 1)
+    for r in range(location.size):
+        for q in range(nodes.size):
+            reach = location[r] - spread * nodes[q]
+            for l in range(levels - 1):  # noqa: E741
+                if l > 0:
+                    reach -= gaps[l - 1]
+                    e = np.exp(-gaps[l - 1])
+                    d_gaps[l - 1] += d_out[r, q, l] * e / (1.0 - e)
+                u = _sigmoid(reach)
+                d_reach[l] = d_out[r, q, l + 1] * (1.0 - u) - d_out[r, q, l] * u
+            total = 0.0
+            for l in range(levels - 2, -1, -1):  # noqa: E741
+                total += d_reach[l]
+                if l > 0:
+                    d_gaps[l - 1] -= total
+            d_location[r] += total
+            d_spread[0] -= nodes[q] * total
+    return d_location, d_spread, d_gaps
+
+
+@kernel
+def _spread_rows(log_theta, rows):  # type: ignore[no-untyped-def]
+    """Repeat the one row of judges that treat all rows alike."""
+    if log_theta.shape[0] == rows:
+        return log_theta
+    out = np.empty((rows, log_theta.shape[1], log_theta.shape[2], log_theta.shape[3]))
+    for r in range(rows):
+        for j in range(out.shape[1]):
+            for m in range(out.shape[2]):
+                for v in range(out.shape[3]):
+                    out[r, j, m, v] = log_theta[0, j, m, v]
+    return out
+
+
+@kernel
+def _gather_rows(d_theta, rows):  # type: ignore[no-untyped-def]
+    """Undo `_spread_rows` for a gradient."""
+    if d_theta.shape[0] == rows:
+        return d_theta
+    out = np.zeros((1, d_theta.shape[1], d_theta.shape[2], d_theta.shape[3]))
+    for r in range(d_theta.shape[0]):
+        for j in range(out.shape[1]):
+            for m in range(out.shape[2]):
+                for v in range(out.shape[3]):
+                    out[0, j, m, v] += d_theta[r, j, m, v]
+    return out
+
+
+@kernel
+def paired_kernel(
+    vertices, shift, location, spread, gaps,
+    cell_row, cell_scores, cell_gold, item_ptr, item_cell, item_count, nodes, log_weight,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Log likelihood of answers to shared items; see `kernel.answers_kernel` for the data.
+
+    Differentiable: vertices (J, M, V), shift (R or 1, J, M), location (R,) of the rows on the logit scale, spread (1,) of the
+    difficulty, gaps (M - 2,) of the thresholds. A NaN anywhere gives the value NaN. `nodes` and `log_weight` (Q,) are those of a standardised difficulty.
+    """
+    if not (all_numbers(vertices) and all_numbers(shift) and all_numbers(location) and all_numbers(spread) and all_numbers(gaps)):
+        zeros = np.zeros(vertices.shape), np.zeros(shift.shape), np.zeros(location.shape)
+        return np.nan, zeros[0], zeros[1], zeros[2], np.zeros(1), np.zeros(gaps.shape)
+    log_theta = _spread_rows(_shifted(vertices, shift), location.size)
+    log_level = _graded(location, spread[0], gaps, nodes)
+    value, d_theta, d_level = answers_kernel(
+        log_theta, log_level, cell_row, cell_scores, cell_gold, item_ptr, item_cell, item_count, log_weight
+    )
+    d_vertices, d_shift = _shifted_back(_gather_rows(d_theta, shift.shape[0]), vertices, shift)
+    d_location, d_spread, d_gaps = _graded_back(d_level, location, spread[0], gaps, nodes)
+    return value, d_vertices, d_shift, d_location, d_spread, d_gaps
+
+
+@kernel
+def joint_kernel(
+    vertices, shift, prevalence, cell_row, cell_scores, cell_gold, item_ptr, item_cell, item_count
+):  # type: ignore[no-untyped-def]
+    """Log likelihood of independent answers, each scored by several judges.
+
+    Differentiable: vertices (J, M, V), shift (R or 1, J, M), prevalence (R, M).
+    """
+    if not (all_numbers(vertices) and all_numbers(shift) and all_numbers(prevalence)):
+        return np.nan, np.zeros(vertices.shape), np.zeros(shift.shape), np.zeros(prevalence.shape)
+    rows, levels = prevalence.shape
+    log_level = np.empty((rows, 1, levels))
+    for r in range(rows):
+        for m in range(levels):
+            log_level[r, 0, m] = np.log(max(prevalence[r, m], _TINY))
+    value, d_theta, d_level = answers_kernel(
+        _spread_rows(_shifted(vertices, shift), rows), log_level,
+        cell_row, cell_scores, cell_gold, item_ptr, item_cell, item_count, np.zeros(1),
+    )  # fmt: skip
+    d_prevalence = np.empty((rows, levels))
+    for r in range(rows):
+        for m in range(levels):
+            d_prevalence[r, m] = d_level[r, 0, m] / max(prevalence[r, m], _TINY)
+    d_vertices, d_shift = _shifted_back(_gather_rows(d_theta, shift.shape[0]), vertices, shift)
+    return value, d_vertices, d_shift, d_prevalence
+
+
+@kernel
+def marginal_kernel(vertices, shift, prevalence, counts, gold_counts):  # type: ignore[no-untyped-def]
+    """Log likelihood of counts of verdicts: `likelihood.gamma_log_likelihood` as a loop.
+
+    Differentiable: vertices (J, M, V), shift (R or 1, J, M), prevalence (R, M). Data: counts (R, J, V) and, of answers whose
+    true level is known, gold_counts (R or 0, J, M, V).
+    """
+    if not (all_numbers(vertices) and all_numbers(shift) and all_numbers(prevalence)):
+        return np.nan, np.zeros(vertices.shape), np.zeros(shift.shape), np.zeros(prevalence.shape)
+    log_theta = _shifted(vertices, shift)
+    theta = np.empty(log_theta.shape)
+    for r in range(theta.shape[0]):
+        for j in range(theta.shape[1]):
+            for m in range(theta.shape[2]):
+                for v in range(theta.shape[3]):
+                    theta[r, j, m, v] = np.exp(log_theta[r, j, m, v])
+    rows, judges, scores = counts.shape
+    levels = prevalence.shape[1]
+    d_theta, d_prevalence = np.zeros(log_theta.shape), np.zeros(prevalence.shape)
+    value = 0.0
+    for r in range(rows):
+        s = r if theta.shape[0] > 1 else 0
+        for j in range(judges):
+            for v in range(scores):
+                if counts[r, j, v] > 0.0:
+                    gamma = 0.0
+                    for m in range(levels):
+                        gamma += prevalence[r, m] * theta[s, j, m, v]
+                    gamma = max(gamma, _TINY)
+                    value += counts[r, j, v] * np.log(gamma)
+                    weight = counts[r, j, v] / gamma
+                    for m in range(levels):
+                        d_prevalence[r, m] += weight * theta[s, j, m, v]
+                        d_theta[s, j, m, v] += weight * prevalence[r, m] * theta[s, j, m, v]
+    for r in range(gold_counts.shape[0]):
+        s = r if theta.shape[0] > 1 else 0
+        for j in range(judges):
+            for m in range(levels):
+                for v in range(scores):
+                    n = gold_counts[r, j, m, v]
+                    if n > 0.0:
+                        share = max(prevalence[r, m], _TINY)
+                        value += n * (np.log(share) + log_theta[s, j, m, v])
+                        d_prevalence[r, m] += n / share
+                        d_theta[s, j, m, v] += n
+    d_vertices, d_shift = _shifted_back(d_theta, vertices, shift)
+    return value, d_vertices, d_shift, d_prevalence
+
+
+_ANSWERS = ("int64:1", "int64:2", "int64:1", "int64:1", "int64:1", "float64:1")
+
+paired = fused(paired_kernel, wrt=(3, 3, 1, 1, 1), data=(*_ANSWERS, "float64:1", "float64:1"))
+joint = fused(joint_kernel, wrt=(3, 3, 2), data=_ANSWERS)
+marginal = fused(marginal_kernel, wrt=(3, 3, 2), data=("float64:3", "float64:4"))
