@@ -284,9 +284,10 @@ def _one(
         return None
     pooled = values.reshape(-1, values.shape[2])
     thinned = pooled[np.linspace(0, len(pooled) - 1, thin_to).astype(int)]
-    below = (thinned < true_values).sum(0)
-    ties = (thinned == true_values).sum(0)
-    ranks = below + rng.integers(0, ties + 1)
+    ties = thinned == true_values
+    ties[:, -1] = np.abs(thinned[:, -1] - true_values[-1]) < 1e-7  # rounding of log likelihoods that are all the same
+    below = ((thinned < true_values) & ~ties).sum(0)
+    ranks = below + rng.integers(0, ties.sum(0) + 1)
     return _Run(
         dict(zip([*labels, LOG_LIKELIHOOD_LABEL], map(int, ranks), strict=True)),
         dict(zip(labels, map(float, true_values), strict=False)),

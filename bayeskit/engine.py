@@ -30,6 +30,8 @@ __all__ = ["Compiled", "RawDraws", "Sampling", "clear_cache", "compile_count", "
 _CACHE: OrderedDict[tuple[Any, ...], list[Compiled]] = OrderedDict()
 _CACHE_SIZE = 32
 _COMPILES = 0
+STORE_DRAWS = "draws"
+"""The zarr store inside the folder of a streamed run; the record of the run lies beside it."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,13 @@ class Compiled:
         _COMPILES += 1
         return program
 
+    def for_data(self, statistics: xr.Dataset, dials: Mapping[str, float]) -> Any:
+        """Return the sampler's program for these data and dials."""
+        program = self.program
+        known = {node.name for node in program.shared_var_keys}  # without those that the compiler found to be unused
+        updates = self.built.updates(statistics, dials)
+        return program.with_data(**{k: v for k, v in updates.items() if k in known})
+
     def set_data(self, statistics: xr.Dataset, dials: Mapping[str, float]) -> None:
         """Give the data nodes of the model new values (the sampler's program keeps its own)."""
         for name, value in self.built.updates(statistics, dials).items():
@@ -161,10 +170,15 @@ def _likelihood_function(built: BuiltModel) -> Any:
 
 def _key(spec: ModelBuilder, statistics: xr.Dataset, backend: str) -> tuple[Any, ...]:
     """What decides the graph, but for the sizes in `BuiltModel.sizes`. The class itself: a notebook may redefine it."""
-    parameter_sizes(statistics, spec.assumptions(statistics))
+    assumptions = spec.assumptions(statistics)
+    parameter_sizes(statistics, assumptions)
+    declared = tuple(
+        (a.name, tuple(a.dials), a.prior and (a.prior.dist, a.prior.dims, tuple(a.prior.references.items())))
+        for a in assumptions
+    )
     structure = json.dumps({str(k): v for k, v in statistics.attrs.items()}, sort_keys=True, default=str)
     layout = tuple((str(n), v.dims, v.dtype.kind in "iub") for n, v in sorted(statistics.data_vars.items(), key=str))
-    return type(spec), spec.to_json(), structure, layout, backend
+    return type(spec), spec.to_json(), declared, structure, layout, backend
 
 
 def compile_count() -> int:
@@ -221,7 +235,7 @@ def sample(
     with SamplingProgress(settings.progress) as progress:
         progress.stage("Compiling (once for this specification)")
         compiled = compiled_for(spec, statistics, settings.backend)
-        program = compiled.program.with_data(**compiled.built.updates(statistics, dials))
+        program = compiled.for_data(statistics, dials)
         progress.stage("Sampling", total=settings.chains * (settings.draws + settings.tune))
         with threadpool_limits(1):
             try:
@@ -250,7 +264,7 @@ def _zarr_store(path: str | Path | None) -> Any:
         return None
     from nutpie import zarr_store
 
-    return zarr_store.LocalStore(str(Path(path)), mkdir=True)
+    return zarr_store.LocalStore(str(Path(path) / STORE_DRAWS), mkdir=True)
 
 
 def _wait(handle: Any) -> tuple[Any, bool]:

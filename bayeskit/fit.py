@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fit", "assemble", "finished_draws", "run", "total_log_likelihood"]
 
-_KEPT_STATS = (
+KEPT_STATS = (
     "diverging", "maxdepth_reached", "depth", "n_steps", "energy", "logp", "step_size", "mean_tree_accept",
 )  # fmt: skip
 
@@ -278,7 +278,7 @@ def assemble(
         recorded = total_log_likelihood(spec, statistics, dials, posterior, stats["logp"].values, prior)
     groups = {
         "posterior": posterior,
-        "sample_stats": stats[[n for n in _KEPT_STATS if n in stats]],
+        "sample_stats": stats[[n for n in KEPT_STATS if n in stats]],
         "estimands": _label(spec.estimands(posterior, statistics), statistics),
         "log_prior": xr.Dataset({n: (("chain", "draw"), v) for n, v in prior.items()}, _chain_draw(posterior)),
         "log_likelihood": xr.Dataset({"total": (("chain", "draw"), recorded)}, _chain_draw(posterior)),

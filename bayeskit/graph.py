@@ -148,6 +148,8 @@ class Graph:
 
     def data(self, name: str) -> Any:
         """A statistic as a symbolic value that can be replaced without compiling."""
+        if name == DIALS:
+            raise SpecificationError(f"A statistic may not be called {DIALS!r}: that is the node of the dials.")
         if name not in self.statistics:
             raise SpecificationError(f"No statistic named {name!r}.{suggest(name, map(str, self.statistics))}")
         if name not in self._data:

@@ -255,10 +255,30 @@ def begin_store(
     (folder / _STORE_RECORD).write_text(json.dumps(description, ensure_ascii=False), encoding="utf-8")
 
 
+def _written(posterior: xr.Dataset, stats: xr.Dataset) -> dict[str, xr.Dataset]:
+    """Load the draws that were written. A store is declared at its full length, which may be far more than memory."""
+    from bayeskit.fit import KEPT_STATS
+
+    logp = stats["logp"].transpose("chain", "draw")
+    length = 0
+    for chain in range(logp.sizes["chain"]):
+        low, high = 0, logp.sizes["draw"]  # what is written is one run from the start
+        while low < high:
+            middle = (low + high) // 2
+            if np.isfinite(float(logp[chain, middle])):
+                low = middle + 1
+            else:
+                high = middle
+        length = max(length, low)
+    kept = [n for n in KEPT_STATS if n in stats]
+    part = slice(0, length)
+    return {"posterior": posterior.isel(draw=part).load(), "sample_stats": stats[kept].isel(draw=part).load()}
+
+
 def _load_store(folder: Path) -> Fit:
     import xarray as xr
 
-    from bayeskit.engine import RawDraws
+    from bayeskit.engine import STORE_DRAWS, RawDraws
     from bayeskit.fit import assemble, finished_draws
 
     try:
@@ -266,8 +286,8 @@ def _load_store(folder: Path) -> Fit:
         with xr.open_dataset(folder / _STORE_STATISTICS, engine="h5netcdf") as opened:
             statistics = _revive(opened.load())
         statistics.attrs = json.loads(statistics.attrs["structure"])
-        with xr.open_datatree(str(folder), engine="zarr", consolidated=False) as draws:
-            raw = {name: draws[name].to_dataset().load() for name in ("posterior", "sample_stats")}
+        with xr.open_datatree(str(folder / STORE_DRAWS), engine="zarr", consolidated=False) as draws:
+            raw = _written(draws["posterior"].to_dataset(), draws["sample_stats"].to_dataset())
     except StorageError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:

@@ -14,6 +14,7 @@ import xarray as xr
 
 from bayeskit import Assumption, Column, Dial, ModelBuilder, Prior, Simulation
 
+
 def _headline(draws, name, units="", label=None):
     return draws[name].assign_attrs(label=label or name, units=units, headline=True)
 
@@ -31,7 +32,10 @@ class NormalNormal(ModelBuilder):
     broken: str = ""
 
     def columns(self):
-        return (Column("group", self.group, "label", "the group"), Column("y", self.y, "number", "a measurement"))
+        return (
+            Column("group", self.group, "label", "the group"),
+            Column("y", self.y, "number", "a measurement"),
+        )
 
     def reduce(self, rows):
         labels = rows.levels["group"]
@@ -39,7 +43,11 @@ class NormalNormal(ModelBuilder):
         n = np.bincount(code, minlength=len(labels))
         total = np.bincount(code, weights=y, minlength=len(labels))
         return xr.Dataset(
-            {"n": ("group", n), "total": ("group", total), "square": ("group", np.bincount(code, y * y, len(labels)))},
+            {
+                "n": ("group", n),
+                "total": ("group", total),
+                "square": ("group", np.bincount(code, y * y, len(labels))),
+            },
             coords={"group": list(labels)},
         )
 
@@ -109,7 +117,11 @@ class BetaBinomial(ModelBuilder):
         return xr.Dataset({"n": ((), len(y)), "k": ((), int(y.sum()))}, attrs={"flag": np.bool_(True)})
 
     def assumptions(self, statistics):
-        return (Assumption("p", "Success is as likely in every trial.", "hyper", Prior("Beta", alpha=2.0, beta=3.0)),)
+        return (
+            Assumption(
+                "p", "Success is as likely in every trial.", "hyper", Prior("Beta", alpha=2.0, beta=3.0)
+            ),
+        )
 
     def graph(self, graph):
         from pytensor.tensor.special import xlogy
@@ -149,7 +161,9 @@ class EightSchools(ModelBuilder):
         return (
             Assumption("mu", "The mean effect is moderate.", "hyper", Prior("Normal", mu=0.0, sigma=5.0)),
             Assumption("tau", "Schools differ by an unknown amount.", "hyper", Prior("HalfCauchy", beta=5.0)),
-            Assumption("z", "Effects are normal.", "latent", Prior("Normal", dims=("school",), mu=0.0, sigma=1.0)),
+            Assumption(
+                "z", "Effects are normal.", "latent", Prior("Normal", dims=("school",), mu=0.0, sigma=1.0)
+            ),
         )
 
     def graph(self, graph):
@@ -168,7 +182,9 @@ class EightSchools(ModelBuilder):
     def simulate(self, rng=None, *, like=None, parameters=None, dials=None, schools=8):
         rng = np.random.default_rng(rng)
         if like is None:
-            like = xr.Dataset({"sigma": ("school", np.full(schools, 12.0))}, {"school": [f"s{i}" for i in range(schools)]})
+            like = xr.Dataset(
+                {"sigma": ("school", np.full(schools, 12.0))}, {"school": [f"s{i}" for i in range(schools)]}
+            )
         drawn = dict(parameters) if parameters is not None else self.draw_prior(like, rng, dials)
         y = rng.normal(drawn["mu"] + drawn["tau"] * drawn["z"], like["sigma"].values)
         table = pd.DataFrame({"school": like["school"].values, "y": y, "sigma": like["sigma"].values})
@@ -185,7 +201,9 @@ class GaussianMixture(ModelBuilder):
         return (Column("y", "y", "number", "a measurement"),)
 
     def reduce(self, rows):
-        return xr.Dataset({"y": ("row", np.sort(rows.columns["y"]))}, coords={"component": ["first", "second"]})
+        return xr.Dataset(
+            {"y": ("row", np.sort(rows.columns["y"]))}, coords={"component": ["first", "second"]}
+        )
 
     def assumptions(self, statistics):
         return (
@@ -215,7 +233,9 @@ class GaussianMixture(ModelBuilder):
         return {"order": -np.logaddexp(0.0, -dials["order.sharpness"] * (values["high"] - values["low"]))}
 
     def estimands(self, draws, statistics):
-        return xr.Dataset({"gap": (draws["high"] - draws["low"]).assign_attrs(label="gap", units="", headline=True)})
+        return xr.Dataset(
+            {"gap": (draws["high"] - draws["low"]).assign_attrs(label="gap", units="", headline=True)}
+        )
 
     def simulate(self, rng=None, *, like=None, parameters=None, dials=None, n=100):
         rng = np.random.default_rng(rng)
@@ -245,7 +265,9 @@ class CentredFunnel(EightSchools):
         graph.likelihood((-0.5 * (x / 1e6) ** 2).sum())
 
     def estimands(self, draws, statistics):
-        return xr.Dataset({"first": draws["x"].isel(school=0).assign_attrs(label="x", units="", headline=True)})
+        return xr.Dataset(
+            {"first": draws["x"].isel(school=0).assign_attrs(label="x", units="", headline=True)}
+        )
 
 
 @dataclass(frozen=True)
@@ -283,7 +305,8 @@ class Jacobians(ModelBuilder):
 
     def assumptions(self, statistics):
         return tuple(
-            Assumption(f"v_{name.lower()}", f"A {name}.", "hyper", prior) for name, prior in every_family().items()
+            Assumption(f"v_{name.lower()}", f"A {name}.", "hyper", prior)
+            for name, prior in every_family().items()
         )
 
     def graph(self, graph):
@@ -317,5 +340,10 @@ def every_family():
         "Dirichlet": {"a": 1.6},
         "DiagonalDirichlet": {"base": 0.8, "boost": 2.4},
     }
-    dims = {"Normal": ("two",), "Uniform": ("two",), "Dirichlet": ("two", "k"), "DiagonalDirichlet": ("row", "k")}
+    dims = {
+        "Normal": ("two",),
+        "Uniform": ("two",),
+        "Dirichlet": ("two", "k"),
+        "DiagonalDirichlet": ("row", "k"),
+    }
     return {name: Prior(name, dims=dims.get(name, ()), **params) for name, params in own.items()}

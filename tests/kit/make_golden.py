@@ -1,6 +1,6 @@
 """Write the golden file of the current format. Run once a format: files of released formats load for ever.
 
-    python tests/kit/make_golden.py
+python tests/kit/make_golden.py
 """
 
 from __future__ import annotations

@@ -12,7 +12,16 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayeskit import Assumption, ModelBuilder, Prior, SpecificationError, from_json, load_model, model_names, registry
+from bayeskit import (
+    Assumption,
+    ModelBuilder,
+    Prior,
+    SpecificationError,
+    from_json,
+    load_model,
+    model_names,
+    registry,
+)
 from bayeskit.engine import Sampling, _key, clear_cache, compile_count, compiled_for
 from bayeskit.graph import build
 
@@ -26,7 +35,9 @@ class Settings(examples.BetaBinomial):
 
 
 def test_unknown_settings_are_refused_with_a_suggestion():
-    with pytest.raises(SpecificationError, match=r"NormalNormal has no setting 'gruop'\. Did you mean 'group'\?"):
+    with pytest.raises(
+        SpecificationError, match=r"NormalNormal has no setting 'gruop'\. Did you mean 'group'\?"
+    ):
         examples.NormalNormal(gruop="g")
 
 

@@ -33,7 +33,14 @@ def test_a_centred_funnel_fails_and_is_named(funnel):
 
 def test_a_clean_model_passes(normal_fit):
     assert normal_fit.verdict.status is Status.PASS
-    assert {r.name for r in normal_fit.checks} >= {"chains", "r_hat", "ess", "divergences", "tree_depth", "overlap"}
+    assert {r.name for r in normal_fit.checks} >= {
+        "chains",
+        "r_hat",
+        "ess",
+        "divergences",
+        "tree_depth",
+        "overlap",
+    }
 
 
 @pytest.mark.parametrize(("chains", "status"), [(1, Status.FAIL), (2, Status.WARN), (3, Status.WARN)])

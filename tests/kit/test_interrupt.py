@@ -32,46 +32,50 @@ spec = examples.NormalNormal()
 from bayeskit.engine import compiled_for
 compiled_for(spec, spec.statistics(table)).program
 print("ready", flush=True)
-fit = spec.fit(table, seed=3, draws=50_000_000, tune=100, chains=2, progress=False, {extra})
+fit = spec.fit(table, seed=3, draws=2_000_000, tune=100, chains=2, progress=False)
 print(fit.partial, fit.verdict.headline, flush=True)
-fit.save({out!r})
+fit.save({cut!r})
 print("saved", flush=True)
+spec.fit(table, seed=3, draws=2_000_000, tune=100, chains=2, progress=False, store={store!r})
 """
 
 
-def start(tmp_path, extra=""):
-    code = CHILD.format(here=str(HERE), extra=extra, out=str(tmp_path / "cut.nc"))
-    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert child.stdout.readline().strip() == "ready"
-    return child
+@pytest.fixture(scope="module")
+def cut_short(tmp_path_factory):
+    """One process: a run stopped by SIGINT and saved, then a streamed run killed by SIGKILL."""
+    if os.name == "nt":
+        pytest.skip("signals of POSIX")
+    folder = tmp_path_factory.mktemp("cut")
+    cut, store = folder / "cut.nc", folder / "store"
+    code = CHILD.format(here=str(HERE), cut=str(cut), store=str(store))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline().strip() == "ready"
+        time.sleep(1.0)
+        child.send_signal(signal.SIGINT)
+        said = child.stdout.readline()
+        assert child.stdout.readline().strip() == "saved"
+        while child.poll() is None and not (store / "draws").exists():
+            time.sleep(0.1)
+        time.sleep(2.0)
+        child.kill()
+    return said, cut, store
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c_returns_what_there_is(tmp_path):
-    child = start(tmp_path)
-    time.sleep(1.0)
-    child.send_signal(signal.SIGINT)
-    out, _ = child.communicate(timeout=120)
-    assert child.returncode == 0
-    assert out.startswith("True PARTIAL")
-    fit = load(tmp_path / "cut.nc")
+def test_ctrl_c_returns_what_there_is(cut_short):
+    said, cut, _ = cut_short
+    assert said.startswith("True PARTIAL")
+    fit = load(cut)
     assert fit.partial
     assert fit.verdict.status is not Status.PASS
     assert fit.verdict.headline.startswith("PARTIAL")
-    assert 10 < fit.posterior.sizes["draw"] < 50_000_000
+    assert 10 < fit.posterior.sizes["draw"] < 2_000_000
     summary = fit.summary()
     assert summary[["mean", "sd", "lower", "upper", "mcse_mean", "ess_bulk"]].notna().all().all()
     assert np.isfinite(fit.draws["log_likelihood"]["total"].values).all()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_a_killed_run_loads_from_its_store(tmp_path):
-    store = tmp_path / "store"
-    child = start(tmp_path, extra=f"store={str(store)!r}")
-    time.sleep(2.5)
-    child.kill()
-    child.wait(timeout=60)
-    fit = load(store)
+def test_a_killed_run_loads_from_its_store(cut_short, tmp_path):
+    fit = load(cut_short[2])
     assert fit.partial
     assert fit.verdict.headline.startswith("PARTIAL")
     assert fit.verdict.status is not Status.PASS
@@ -97,7 +101,9 @@ def test_a_finished_store_loads_as_a_whole(normal_fit, normal_table, tmp_path):
 
 
 def test_a_store_records_a_seed_that_was_not_given(normal_fit, normal_table, tmp_path):
-    fit = normal_fit.spec.fit(normal_table, draws=20, tune=50, chains=1, store=tmp_path / "store", progress=False)
+    fit = normal_fit.spec.fit(
+        normal_table, draws=20, tune=50, chains=1, store=tmp_path / "store", progress=False
+    )
     again = load(tmp_path / "store")
     assert again.provenance["sampling"]["seed"] == fit.provenance["sampling"]["seed"]
     assert isinstance(again.provenance["sampling"]["seed"], int)
@@ -114,7 +120,9 @@ def padded(lengths, draws=10):
     x = np.random.default_rng(0).normal(size=(len(lengths), draws, 2))
     for chain, length in enumerate(lengths):
         x[chain, length:] = np.nan
-    return xr.Dataset({"x": (("chain", "draw", "i"), x)}), xr.Dataset({"logp": (("chain", "draw"), x[..., 0])})
+    return xr.Dataset({"x": (("chain", "draw", "i"), x)}), xr.Dataset(
+        {"logp": (("chain", "draw"), x[..., 0])}
+    )
 
 
 def test_partial_draws_are_cut_to_the_shortest_chain():

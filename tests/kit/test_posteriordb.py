@@ -46,9 +46,7 @@ def mixture_draws(fit):
 @pytest.fixture(scope="module")
 def schools_fit(schools_table):
     # Long, because the tail of tau is heavy: its sd is the statistic with the largest error here.
-    return examples.EightSchools().fit(
-        schools_table, seed=1, draws=4000, target_accept=0.95, progress=False
-    )
+    return examples.EightSchools().fit(schools_table, seed=1, draws=4000, target_accept=0.95, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +70,9 @@ def test_the_log_likelihood_of_a_model_with_a_constraint(mixture_fit, mixture_ta
     for chain, draw in [(0, 0), (3, 777)]:
         here = {str(n): v.values[chain, draw] for n, v in mixture_fit.posterior.items()}
         exact = mixture_fit.spec.log_likelihood(mixture_table, here)
-        assert mixture_fit.draws["log_likelihood"]["total"].values[chain, draw] == pytest.approx(exact, abs=1e-7)
+        assert mixture_fit.draws["log_likelihood"]["total"].values[chain, draw] == pytest.approx(
+            exact, abs=1e-7
+        )
 
 
 def test_constraints_without_a_twin_are_refused(mixture_fit, mixture_table):

@@ -144,9 +144,15 @@ def test_log_jacobians_equal_pymc():
 
     variables = model.replace_rvs_by_values([model[a.name] for a in spec.assumptions(statistics)])
     values = list(model.value_vars)
-    terms = dict(zip((rv.name for rv in model.free_RVs), model.logp(vars=model.free_RVs, sum=False), strict=True))
+    terms = dict(
+        zip((rv.name for rv in model.free_RVs), model.logp(vars=model.free_RVs, sum=False), strict=True)
+    )
     bare = dict(
-        zip((rv.name for rv in model.free_RVs), model.logp(vars=model.free_RVs, sum=False, jacobian=False), strict=True)
+        zip(
+            (rv.name for rv in model.free_RVs),
+            model.logp(vars=model.free_RVs, sum=False, jacobian=False),
+            strict=True,
+        )
     )
     names = [a.name for a in spec.assumptions(statistics)]
     outputs = [*variables, *(terms[n].sum() for n in names), *(bare[n].sum() for n in names)]

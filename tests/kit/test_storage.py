@@ -66,9 +66,9 @@ def same(a, b):
 def test_round_trip_with_odd_labels(odd_fit, tmp_path):
     path = odd_fit.save(tmp_path / "odd ü.nc")
     again = load(path)
-    assert again.levels["group"] == LABELS
+    assert again.levels["group"] == tuple(sorted(LABELS))
     same(odd_fit, again)
-    assert list(again.estimands["mean"]["group"].values) == list(LABELS)
+    assert list(again.estimands["mean"]["group"].values) == sorted(LABELS)
     assert again.verdict.headline == odd_fit.verdict.headline
     pd.testing.assert_frame_equal(again.summary(), odd_fit.summary())
     assert not list(tmp_path.glob("*.part"))
@@ -135,7 +135,9 @@ def test_damaged_bytes_never_pass(saved):
     assert refused > 5
 
 
-@pytest.mark.parametrize("content", [b"", b"no netCDF", b"\x89HDF\r\n\x1a\n" + b"\0" * 100, b"CDF\x01" + b"\0" * 64])
+@pytest.mark.parametrize(
+    "content", [b"", b"no netCDF", b"\x89HDF\r\n\x1a\n" + b"\0" * 100, b"CDF\x01" + b"\0" * 64]
+)
 def test_foreign_file(tmp_path, content):
     path = tmp_path / "run.nc"
     path.write_bytes(content)
@@ -158,7 +160,15 @@ def test_no_file_and_a_foreign_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "place", ["posterior/mu", "estimands/spread", "log_prior/mu", "log_likelihood/total", "statistics/n", "statistics/total"]
+    "place",
+    [
+        "posterior/mu",
+        "estimands/spread",
+        "log_prior/mu",
+        "log_likelihood/total",
+        "statistics/n",
+        "statistics/total",
+    ],
 )
 def test_altered_numbers_are_found(saved, place):
     import h5py
@@ -230,7 +240,7 @@ def test_a_model_that_is_not_registered(saved, monkeypatch):
 def test_golden_file_of_format_1():
     """A file written by the first release must load for ever."""
     fit = load(DATA / "golden_v1.nc")
-    assert fit.levels["group"] == LABELS
+    assert fit.levels["group"] == tuple(sorted(LABELS))
     assert fit.spec == examples.NormalNormal()
     assert fit.posterior["mu"].shape == (4, 10, 6)
     assert fit.posterior["mu"].values.sum() == pytest.approx(GOLDEN_SUM, rel=1e-14)

@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 
 from bayeskit.assumptions import Assumption, Dial, Prior
-
 from bayeskit_models.judges.presets import beta_of, boost_of
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def assumptions_of(spec: JudgeSimplex, statistics: xr.Dataset) -> tuple[Assumpti
         ),
         *(_ability(spec) if likelihood == "paired" else _prevalence(statistics)),
         *_judges(spec),
-        *_constancy(spec),
+        *_constancy(spec, statistics.sizes["judge"]),
         *_strata(statistics),
         *_self_cells(spec),
     ]  # fmt: skip
@@ -141,7 +140,7 @@ def _judges(spec: JudgeSimplex) -> list[Assumption]:
     return out
 
 
-def _constancy(spec: JudgeSimplex) -> list[Assumption]:
+def _constancy(spec: JudgeSimplex, judges: int) -> list[Assumption]:
     options = ("strict", 0.25, 0.5, 1.0, "learned")
     if spec.constancy == "strict":
         return [
@@ -150,32 +149,52 @@ def _constancy(spec: JudgeSimplex) -> list[Assumption]:
                 alternatives=options,
             )
         ]  # fmt: skip
-    out = []
     scale = relaxed_scale(spec)
     if scale is None:
-        out.append(
-            Assumption(
-                "constancy_scale",
-                "How far a judge's error rates differ between candidates, on the logit scale, is the same for all judges and "
-                "learned from the data, separately for each true level.",
-                "hyper", Prior("HalfNormal", dims=("level",), sigma=0.5), setting="constancy", alternatives=options,
-            )
-        )  # fmt: skip
+        out = _learned(options, judges)
     else:
-        out.append(
+        out = [
             Assumption(
                 "constancy", "A judge's error rates differ between candidates by this much on the logit scale.", "constraint",
                 constants={"scale": Dial("constancy.scale", scale, 0.0, 10.0, "standard deviation on the logit scale")},
                 setting="constancy", alternatives=options,
             )
-        )  # fmt: skip
-    out.append(
-        Assumption(
-            "constancy_deviation", "The deviations of a judge's error rates are unrelated between candidates and levels.",
-            "latent", Prior("Normal", dims=("candidate", "judge", "level"), mu=0.0, sigma=1.0),
-        )
+        ]  # fmt: skip
+    own = Assumption(
+        "constancy_deviation", "What is a judge's own in these differences is unrelated between candidates and levels.",
+        "latent", Prior("Normal", dims=("candidate", "judge", "level"), mu=0.0, sigma=1.0),
     )  # fmt: skip
-    return out
+    return [*out, own]
+
+
+def _learned(options: tuple[str | float, ...], judges: int) -> list[Assumption]:
+    """How far error rates differ between candidates, learned; with one judge nothing tells its share from the others'."""
+    out = [
+        Assumption(
+            "constancy_scale",
+            "A typical judge's error rates differ between candidates by about this much on the logit scale; how much is "
+            "learned from the data.",
+            "hyper", Prior("HalfNormal", sigma=0.5), setting="constancy", alternatives=options,
+        )
+    ]  # fmt: skip
+    if judges == 1:
+        return out
+    return [
+        *out,
+        Assumption(
+            "constancy_factor", "Some judges are steadier than others, by a factor of about two either way.",
+            "hyper", Prior("LogNormal", dims=("judge",), mu=0.0, sigma=0.7),
+        ),
+        Assumption(
+            "shared_share",
+            "Judges err alike: this share of the differences between candidates is common to all judges, probably under a half.",
+            "hyper", Prior("Beta", alpha=1.0, beta=3.0),
+        ),
+        Assumption(
+            "shared_deviation", "What judges have in common in their errors is unrelated between candidates and levels.",
+            "latent", Prior("Normal", dims=("candidate", "level"), mu=0.0, sigma=1.0),
+        ),
+    ]  # fmt: skip
 
 
 def _strata(statistics: xr.Dataset) -> list[Assumption]:

@@ -59,7 +59,7 @@ def level_shares(spec: JudgeSimplex, values: Mapping[str, np.ndarray], statistic
         prevalence = np.asarray(values["prevalence"])
         return prevalence if len(weight) == 1 else np.einsum("...kgm,g->...km", prevalence, weight)
     location = row_location(values, len(weight))
-    nodes, log_weight = difficulty_nodes()
+    nodes, log_weight = difficulty_nodes(statistics.sizes["candidate"])
     gaps = np.asarray(values["cut_gap"])[..., None, None, :] if spec.levels > 2 else None
     shares = np.zeros((*location.shape[:-1], spec.levels))
     for node, mass in zip(nodes, np.exp(log_weight), strict=True):

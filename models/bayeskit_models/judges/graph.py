@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["write_graph"]
 
+_CELLS = ("cell_row", "cell_scores", "cell_gold", "item_count")
 _ANSWERS = ("cell_row", "cell_scores", "cell_gold", "item_ptr", "item_cell", "item_count")
 
 
@@ -31,7 +32,7 @@ def write_graph(spec: JudgeSimplex, graph: Graph) -> None:
     shift = _shift(graph)
     if kind == "paired":
         location, spread, gaps = _ability(graph)
-        nodes, log_weight = difficulty_nodes()
+        nodes, log_weight = difficulty_nodes(graph.sizes["candidate"])
         data = [graph.data(n) for n in _ANSWERS]
         graph.likelihood(panel.paired(vertices, shift, location, spread, gaps, *data, nodes, log_weight))
         return
@@ -39,7 +40,7 @@ def write_graph(spec: JudgeSimplex, graph: Graph) -> None:
     if prevalence.ndim == 3:
         prevalence = prevalence.reshape((-1, graph.sizes["level"]))
     if kind == "joint":
-        graph.likelihood(panel.joint(vertices, shift, prevalence, *(graph.data(n) for n in _ANSWERS)))
+        graph.likelihood(panel.joint(vertices, shift, prevalence, *(graph.data(n) for n in _CELLS)))
     else:
         graph.likelihood(panel.marginal(vertices, shift, prevalence, *_counts(graph)))
 
@@ -72,16 +73,19 @@ def _write_large(spec: JudgeSimplex, graph: Graph) -> None:
     else:
         prevalence = graph.prior("prevalence")
         quality, lean = graph.prior("judge_quality"), graph.prior("judge_lean")
+        scale, shared = _constancy_parts(graph)
+        shared = np.zeros((candidates, judges, 2)) if shared is None else shared
         deviation, jacobian = lik.centred_deviation(
             quality,
             lean,
             prevalence[:, 1],
-            _constancy_scale(graph),
+            scale,
+            shared,
             graph.coordinate("logit_share", (candidates, judges)),
             graph.coordinate("across", (candidates, judges)),
         )
         deviation = graph.transformed("constancy_deviation", deviation, jacobian)
-        shift = _constancy_scale(graph) * deviation
+        shift = scale[:, None] * deviation + shared
     graph.likelihood(panel.marginal(lik.binary_vertices(quality, lean), shift, prevalence, *_counts(graph)))
 
 
@@ -95,13 +99,18 @@ def _vertices(spec: JudgeSimplex, graph: Graph) -> Any:
     return vertices
 
 
-def _constancy_scale(graph: Graph) -> Any:
-    """Scale of the deviations at each true level, shape (M,), learned or given."""
+def _constancy_parts(graph: Graph) -> tuple[Any, Any]:
+    """Scale of what is a judge's own in its deviations (J,), and what all judges share of them (K, J, M) or None."""
+    judges = graph.sizes["judge"]
     if "constancy_scale" not in graph.assumptions:
-        return graph.dial("constancy.scale") * np.ones(graph.sizes["level"])
-    if "constancy_scale" in graph.variables:
-        return graph.variables["constancy_scale"]
-    return graph.prior("constancy_scale")
+        return graph.dial("constancy.scale") * np.ones(judges), None
+    scale = graph.prior("constancy_scale")
+    if "shared_share" not in graph.assumptions:
+        return scale * np.ones(judges), None
+    scale = scale * graph.prior("constancy_factor")
+    share = graph.prior("shared_share")
+    common = pt.sqrt(share) * graph.prior("shared_deviation")
+    return pt.sqrt(1.0 - share) * scale, scale[:, None] * common[:, None]
 
 
 def _no_shift(graph: Graph) -> Any:
@@ -114,7 +123,9 @@ def _shift(graph: Graph) -> Any:
     full = (sizes["candidate"], sizes["stratum"], sizes["judge"], sizes["level"])
     parts = []
     if "constancy_deviation" in graph.assumptions:
-        parts.append((_constancy_scale(graph) * graph.prior("constancy_deviation"))[:, None])
+        scale, shared = _constancy_parts(graph)
+        own = scale[:, None] * graph.prior("constancy_deviation")
+        parts.append((own if shared is None else own + shared)[:, None])
     if "stratum_deviation" in graph.assumptions:
         parts.append((graph.prior("stratum_scale") * graph.prior("stratum_deviation"))[None])
     if "self_deviation" in graph.assumptions:

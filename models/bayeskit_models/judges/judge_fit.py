@@ -14,7 +14,12 @@ from bayeskit.estimands import interval, p_above, p_best, rank_interval, ranks, 
 from bayeskit.prior_check import prior_draws
 from bayeskit_models.judges.dominance import dominance_from_counts
 from bayeskit_models.judges.estimands import estimands_of, vertices_of
-from bayeskit_models.judges.identification import Comparability, ConstancyDiagnostic, comparability, constancy_diagnostic
+from bayeskit_models.judges.identification import (
+    Comparability,
+    ConstancyDiagnostic,
+    comparability,
+    constancy_diagnostic,
+)
 from bayeskit_models.judges.statistics import observed_matrix
 
 if TYPE_CHECKING:
@@ -71,6 +76,18 @@ class JudgeFit(Fit):
         score = self.estimands["expected_score"].transpose("chain", "draw", "candidate").values
         return np.asarray(score.reshape(-1, score.shape[-1]))
 
+    def score_draws(self) -> np.ndarray:
+        """Draws of the expected true scores, shape (S, K)."""
+        return self._scores
+
+    def posterior_mean_scores(self) -> np.ndarray:
+        """Posterior means of the expected true scores, shape (K,)."""
+        return np.asarray(self._scores.mean(0))
+
+    def vertex_draws(self) -> np.ndarray:
+        """Draws of the judges' matrices (rows: true levels), shape (S, J, M, M)."""
+        return self._vertices
+
     def rank_draws(self) -> np.ndarray:
         """Draws of the ranks (1 is best), shape (S, K)."""
         return np.asarray(ranks(self._scores))
@@ -114,9 +131,16 @@ class JudgeFit(Fit):
                 " With three or more levels no amount of data fixes the order of candidates whose score distributions cross: "
                 "those pairs rest on the prior on the judges."
             )
-        if not self.spec.monotone:
+        if not self._monotone:
             text += " Without monotone judges every order rests on the prior that judges lean to the truth."
+            if self.dials.get("judge_vertices.boost") == 0.0:
+                text += " Here the prior does not lean either, so nothing can be ranked: every order is as probable as its reverse."
         return text
+
+    @property
+    def _monotone(self) -> bool:
+        """Whether the judges are held to be monotone: by the specification, and not switched off by the dial."""
+        return bool(self.spec.monotone) and self.dials.get("monotone.sharpness", 1.0) > 0.0
 
     def pairs(self, prob: float = 0.95) -> pd.DataFrame:
         """Every pair of candidates: the probability that a is above b, and what decides it.
@@ -135,7 +159,7 @@ class JudgeFit(Fit):
         for place, a in enumerate(order):
             for b in order[place + 1 :]:
                 resolved = above[a, b] >= prob or above[a, b] <= 1.0 - prob
-                firm = status[a, b] in ("direct", "transitive") and relation[a, b] == "dominance" and self.spec.monotone
+                firm = self._monotone and status[a, b] in ("direct", "transitive") and relation[a, b] == "dominance"
                 rows.append(
                     {
                         "a": self.candidates[a], "b": self.candidates[b], "p_a_above_b": float(above[a, b]),
@@ -177,7 +201,7 @@ class JudgeFit(Fit):
     def constancy_test(self, *, replicates: int = 500, seed: int = 0) -> ConstancyDiagnostic:
         """Test of constancy: under it the judges' score vectors are affine functions of one another."""
         counts = self._need_statistics("test constancy")["verdicts"].values
-        return constancy_diagnostic(counts, replicates=replicates, seed=seed)
+        return constancy_diagnostic(counts, clean=self._clean(), replicates=replicates, seed=seed)
 
     @cached_property
     def _vertices(self) -> np.ndarray:

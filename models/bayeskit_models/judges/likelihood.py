@@ -90,7 +90,9 @@ def log_monotone(vertices: Any, sharpness: Any) -> Any:
     return -pt.softplus(-sharpness * drops).sum()
 
 
-def centred_deviation(quality: Any, lean: Any, prevalence: Any, scale: Any, logit_gamma: Any, across: Any) -> tuple[Any, Any]:
+def centred_deviation(
+    quality: Any, lean: Any, prevalence: Any, scale: Any, shared: Any, logit_gamma: Any, across: Any
+) -> tuple[Any, Any]:
     """Deviations of a two-level judge from the shares of positive verdicts that the data determine.
 
     With many verdicts gamma is known far more closely than any single parameter, and the posterior is a thin sheet. Sampling
@@ -101,10 +103,12 @@ def centred_deviation(quality: Any, lean: Any, prevalence: Any, scale: Any, logi
     quality, lean : (J,)
     prevalence : (K,)
         Probability of the upper level.
-    scale : (2,)
-        Scale of the deviations at each true level.
+    scale : (J,)
+        Scale of the judges' own deviations.
+    shared : (K, J, 2)
+        Shifts of the logits that come from elsewhere.
     logit_gamma, across : (K, J)
-        Coordinates: logit of the share of positive verdicts, and the deviation orthogonal to a common shift.
+        Coordinates: logit of the share of positive verdicts, and the difference of the deviations at the two levels.
 
     Returns
     -------
@@ -114,15 +118,14 @@ def centred_deviation(quality: Any, lean: Any, prevalence: Any, scale: Any, logi
     Notes
     -----
     A common shift x of both logits moves gamma from 0 to 1, so there is one x for each gamma: the positive root of a
-    quadratic in exp(x).
+    quadratic in exp(x). The deviations are (along - across, along + across) / sqrt(2) with along = sqrt(2) x / scale.
     """
-    precision = pt.sqrt((1.0 / scale**2).sum())
-    along = (1.0 / scale) / precision
-    normal = pt.stack([-along[1], along[0]])
+    root_two = np.sqrt(2.0)
     low = (1.0 - quality) * lean
     high = low + quality
-    base_low = (pt.log(low) - pt.log1p(-low))[None] + scale[0] * normal[0] * across
-    base_high = (pt.log(high) - pt.log1p(-high))[None] + scale[1] * normal[1] * across
+    tilt = scale * across / root_two
+    base_low = pt.log(low) - pt.log1p(-low) + shared[..., 0] - tilt
+    base_high = pt.log(high) - pt.log1p(-high) + shared[..., 1] + tilt
     gamma, pi = pt.sigmoid(logit_gamma), prevalence[:, None]
     a_low, a_high = pt.exp(base_low), pt.exp(base_high)
     quadratic = a_low * a_high * (1.0 - gamma)
@@ -133,10 +136,9 @@ def centred_deviation(quality: Any, lean: Any, prevalence: Any, scale: Any, logi
     x = pt.log(odds)
     p_low, p_high = pt.sigmoid(base_low + x), pt.sigmoid(base_high + x)
     slope = (1.0 - pi) * p_low * (1.0 - p_low) + pi * p_high * (1.0 - p_high)
-    log_jacobian = (pt.log(gamma) + pt.log1p(-gamma) - pt.log(slope) + pt.log(precision)).sum()
-    along_value = x * precision
-    deviation = pt.stack([along_value * along[i] + across * normal[i] for i in range(2)], axis=-1)
-    return deviation, log_jacobian
+    log_jacobian = (pt.log(gamma) + pt.log1p(-gamma) - pt.log(slope) + np.log(root_two) - pt.log(scale)).sum()
+    along = root_two * x / scale
+    return pt.stack([along - across, along + across], axis=-1) / root_two, log_jacobian
 
 
 def ridge(reference: Any, top: Any, bottom: Any, low: Any, high: Any, place: int, judges: int) -> tuple[Any, Any, Any, Any]:

@@ -14,6 +14,7 @@ from bayeskit.errors import DataError, SpecificationError, suggest
 from bayeskit_models.judges.assumptions import assumptions_of, is_binary
 from bayeskit_models.judges.estimands import estimands_of
 from bayeskit_models.judges.judge_fit import JudgeFit
+from bayeskit_models.judges.monotone import draw_monotone, log_monotone_weight
 from bayeskit_models.judges.presets import beta_of, boost_of
 from bayeskit_models.judges.statistics import answer_statistics, marginal_statistics
 
@@ -94,6 +95,8 @@ class JudgeSimplex(ModelBuilder):
         if isinstance(self.quality, Sequence) and not isinstance(self.quality, str):
             object.__setattr__(self, "quality", tuple(float(v) for v in self.quality))
         object.__setattr__(self, "own", _frozen(self.own))
+        if self.constancy == 0:  # the same assumption, and one name for it
+            object.__setattr__(self, "constancy", "strict")
         beta_of(self.quality) if is_binary(self) else boost_of(self.quality)
 
     # -- what the kit asks ----------------------------------------------------------------------------------------
@@ -123,7 +126,7 @@ class JudgeSimplex(ModelBuilder):
             )
         else:
             out.append(
-                Column("scores", self.judge, "level", "the judges' verdicts", low=low, high=high, allow_missing=True)
+                Column("judges", self.judge, "level", "the judges' verdicts", low=low, high=high, allow_missing=True)
             )
         if self.item is not None:
             out.append(Column("item", self.item, "label", "the item that was answered"))
@@ -139,7 +142,7 @@ class JudgeSimplex(ModelBuilder):
 
     def reduce(self, rows: Rows) -> xr.Dataset:
         """Counts of verdicts, or distinct answers and items; see `statistics`."""
-        judges = tuple(rows.levels["scores" if "scores" in rows.levels else "judge"])
+        judges = tuple(rows.levels["judges" if "judges" in rows.levels else "judge"])
         owned = _own_matrix(self.own, rows.levels["candidate"], judges)
         drop = owned if self.self_cells == "drop" else None
         likelihood = self.chosen_likelihood
@@ -183,11 +186,27 @@ class JudgeSimplex(ModelBuilder):
         """Log weight of the monotone constraint, where it is not built into the parameters."""
         if "monotone.sharpness" not in dials:
             return {}
-        vertices = np.asarray(values["judge_vertices"])
-        upper = np.cumsum(vertices[..., ::-1], axis=-1)[..., ::-1][..., 1:]
-        drops = upper[..., 1:, :] - upper[..., :-1, :]
-        weight = -np.logaddexp(0.0, -dials["monotone.sharpness"] * drops)
+        weight = log_monotone_weight(np.asarray(values["judge_vertices"]), dials["monotone.sharpness"])
         return {"monotone": weight.reshape(len(weight), -1).sum(1)}
+
+    def draw_prior(
+        self, statistics: xr.Dataset, rng: np.random.Generator, dials: Mapping[str, float] | None = None
+    ) -> dict[str, np.ndarray]:
+        """One draw of every variable from the prior; monotone judges are drawn one by one (see `monotone`)."""
+        used = self.set_dials(statistics, dials)
+        if "monotone.sharpness" not in used:
+            return super().draw_prior(statistics, rng, dials)
+        values: dict[str, np.ndarray] = {}
+        for assumption in self.assumptions(statistics):
+            if assumption.name == "judge_vertices":
+                values["judge_vertices"] = draw_monotone(
+                    rng, statistics.sizes["judge"], self.levels, sharpness=used["monotone.sharpness"],
+                    **assumption.parameters(used),
+                )  # fmt: skip
+            elif assumption.prior is not None:
+                shape = tuple(int(statistics.sizes[d]) for d in assumption.prior.dims)
+                values[assumption.name] = assumption.prior.random(rng, shape, assumption.parameters(used), values)
+        return values
 
     def simulate(
         self,
@@ -226,8 +245,10 @@ def _check(spec: JudgeSimplex) -> None:
                 f"constancy={spec.constancy!r}: must be one of {', '.join(_CONSTANCY)} or a scale."
                 f"{suggest(spec.constancy, _CONSTANCY)}"
             )
-    elif isinstance(spec.constancy, bool) or not 0.0 <= float(spec.constancy) <= 10.0:
+    elif not _number(spec.constancy) or not 0.0 <= spec.constancy <= 10.0:
         raise SpecificationError(f"constancy={spec.constancy!r}: a scale is a number from 0 to 10 on the logit scale.")
+    if spec.lowest is not None and (isinstance(spec.lowest, bool) or not isinstance(spec.lowest, int)):
+        raise SpecificationError(f"lowest={spec.lowest!r}: must be the whole number that stands for the lowest level.")
     if not isinstance(spec.monotone, bool):
         raise SpecificationError(f"monotone={spec.monotone!r}: must be True or False.")
     wide = not isinstance(spec.judge, str)
@@ -237,11 +258,15 @@ def _check(spec: JudgeSimplex) -> None:
         raise SpecificationError("likelihood='joint' on a long table needs item='...', to know which verdicts are on one answer.")
     if spec.count is not None and spec.item is not None:
         raise SpecificationError("count and item exclude each other: an item is answered once by each candidate.")
-    if spec.levels == 2 and not spec.monotone and spec.quality == 0:
+    if not spec.monotone and _number(spec.quality) and spec.quality == 0:
         raise SpecificationError(
             "quality=0 with monotone=False: judges that may as well be reversed rank nothing, every order stays equally "
             "probable whatever the data. Use monotone=True, or a quality above 0."
         )
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _frozen(own: Any) -> tuple[tuple[str, tuple[str, ...]], ...] | None:
@@ -250,7 +275,8 @@ def _frozen(own: Any) -> tuple[tuple[str, tuple[str, ...]], ...] | None:
         return None
     pairs = own.items() if isinstance(own, Mapping) else own
     try:
-        return tuple(sorted((str(j), tuple(sorted({cs} if isinstance(cs, str) else set(cs)))) for j, cs in pairs))
+        named = ((str(j), tuple(sorted({cs} if isinstance(cs, str) else set(cs)))) for j, cs in pairs)
+        return tuple(sorted(pair for pair in named if pair[1])) or None
     except (TypeError, ValueError):
         raise SpecificationError(f"own={own!r}: give a mapping of judge to list of candidates.") from None
 

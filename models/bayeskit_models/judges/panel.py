@@ -191,30 +191,82 @@ def paired_kernel(
 
 
 @kernel
-def joint_kernel(
-    vertices, shift, prevalence, cell_row, cell_scores, cell_gold, item_ptr, item_cell, item_count
-):  # type: ignore[no-untyped-def]
+def joint_kernel(vertices, shift, prevalence, cell_row, cell_scores, cell_gold, cell_count):  # type: ignore[no-untyped-def]
     """Log likelihood of independent answers, each scored by several judges.
 
-    Differentiable: vertices (J, M, V), shift (R or 1, J, M), prevalence (R, M).
+    Differentiable: vertices (J, M, V), shift (R or 1, J, M), prevalence (R, M). Data: the row (C,), scores (C, J) (-1 where there
+    is none) and true level (C,) (-1 where unknown) of every distinct answer, and how many answers are like it (C,).
     """
     if not (all_numbers(vertices) and all_numbers(shift) and all_numbers(prevalence)):
         return np.nan, np.zeros(vertices.shape), np.zeros(shift.shape), np.zeros(prevalence.shape)
+    log_theta = _shifted(vertices, shift)
     rows, levels = prevalence.shape
-    log_level = np.empty((rows, 1, levels))
+    judges = cell_scores.shape[1]
+    log_share = np.empty((rows, levels))
     for r in range(rows):
         for m in range(levels):
-            log_level[r, 0, m] = np.log(max(prevalence[r, m], _TINY))
-    value, d_theta, d_level = answers_kernel(
-        _spread_rows(_shifted(vertices, shift), rows), log_level,
-        cell_row, cell_scores, cell_gold, item_ptr, item_cell, item_count, np.zeros(1),
-    )  # fmt: skip
+            log_share[r, m] = np.log(max(prevalence[r, m], _TINY))
+    # levels last: the levels of one judge's score lie side by side, and are read and written together
+    table, d_table = _levels_last(log_theta), np.zeros((log_theta.shape[0], judges, log_theta.shape[3], levels))
+    d_share, part = np.zeros((rows, levels)), np.empty(levels)
+    value = 0.0
+    for c in range(cell_row.size):
+        r = cell_row[c]
+        s = r if table.shape[0] > 1 else 0
+        for m in range(levels):
+            part[m] = log_share[r, m]
+        for j in range(judges):
+            v = cell_scores[c, j]
+            if v >= 0:
+                for m in range(levels):
+                    part[m] += table[s, j, v, m]
+        value += cell_count[c] * _log_sum_to_shares(part, cell_gold[c])
+        for m in range(levels):
+            part[m] *= cell_count[c]
+            d_share[r, m] += part[m]
+        for j in range(judges):
+            v = cell_scores[c, j]
+            if v >= 0:
+                for m in range(levels):
+                    d_table[s, j, v, m] += part[m]
     d_prevalence = np.empty((rows, levels))
     for r in range(rows):
         for m in range(levels):
-            d_prevalence[r, m] = d_level[r, 0, m] / max(prevalence[r, m], _TINY)
-    d_vertices, d_shift = _shifted_back(_gather_rows(d_theta, shift.shape[0]), vertices, shift)
+            d_prevalence[r, m] = d_share[r, m] / max(prevalence[r, m], _TINY)
+    d_vertices, d_shift = _shifted_back(_levels_last(d_table), vertices, shift)
     return value, d_vertices, d_shift, d_prevalence
+
+
+@kernel
+def _levels_last(x):  # type: ignore[no-untyped-def]
+    """Swap the last two axes into a new array."""
+    out = np.empty((x.shape[0], x.shape[1], x.shape[3], x.shape[2]))
+    for a in range(x.shape[0]):
+        for b in range(x.shape[1]):
+            for c in range(x.shape[2]):
+                for d in range(x.shape[3]):
+                    out[a, b, d, c] = x[a, b, c, d]
+    return out
+
+
+@kernel
+def _log_sum_to_shares(part, gold):  # type: ignore[no-untyped-def]
+    """Log of the sum of exponentials, or the one entry that is known to be true; `part` becomes the shares."""
+    if gold >= 0:
+        known = part[gold]
+        for m in range(part.size):
+            part[m] = 1.0 if m == gold else 0.0
+        return known
+    top = part[0]
+    for m in range(1, part.size):
+        top = max(top, part[m])
+    total = 0.0
+    for m in range(part.size):
+        part[m] = np.exp(part[m] - top)
+        total += part[m]
+    for m in range(part.size):
+        part[m] /= total
+    return top + np.log(total)
 
 
 @kernel
@@ -269,5 +321,5 @@ def marginal_kernel(vertices, shift, prevalence, counts, gold_counts):  # type: 
 _ANSWERS = ("int64:1", "int64:2", "int64:1", "int64:1", "int64:1", "float64:1")
 
 paired = fused(paired_kernel, wrt=(3, 3, 1, 1, 1), data=(*_ANSWERS, "float64:1", "float64:1"))
-joint = fused(joint_kernel, wrt=(3, 3, 2), data=_ANSWERS)
+joint = fused(joint_kernel, wrt=(3, 3, 2), data=("int64:1", "int64:2", "int64:1", "float64:1"))
 marginal = fused(marginal_kernel, wrt=(3, 3, 2), data=("float64:3", "float64:4"))

@@ -6,6 +6,8 @@ For two levels the quality of a judge is TPR - FPR, with a Beta prior; for more,
 
 from __future__ import annotations
 
+from math import inf
+
 from bayeskit.errors import SpecificationError, suggest
 
 __all__ = ["QUALITY_BETA", "QUALITY_BOOST", "beta_of", "boost_of"]
@@ -34,11 +36,11 @@ def beta_of(quality: str | float | tuple[float, float]) -> tuple[float, float]:
     """Beta parameters of the quality of two-level judges."""
     if isinstance(quality, str):
         return QUALITY_BETA[_known(quality)]
-    if isinstance(quality, tuple) and len(quality) == 2:
+    if isinstance(quality, tuple) and len(quality) == 2 and all(0.0 < v < inf for v in quality):
         return float(quality[0]), float(quality[1])
     raise SpecificationError(
-        f"quality={quality!r}: with two levels and monotone=True give a preset or the two parameters (a, b) of the Beta prior "
-        "on TPR - FPR."
+        f"quality={quality!r}: with two levels and monotone=True give a preset or the two parameters (a, b) > 0 of the Beta "
+        "prior on TPR - FPR."
     )
 
 
@@ -46,7 +48,7 @@ def boost_of(quality: str | float | tuple[float, float]) -> float:
     """Extra Dirichlet pseudo-counts on the true level."""
     if isinstance(quality, str):
         return QUALITY_BOOST[_known(quality)]
-    if isinstance(quality, int | float) and not isinstance(quality, bool) and quality >= 0:
+    if isinstance(quality, int | float) and not isinstance(quality, bool) and 0 <= quality < inf:
         return float(quality)
     raise SpecificationError(
         f"quality={quality!r}: give a preset or a number of pseudo-counts (at least 0) on the true level of each row."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from bayeskit import Simulation
+from bayeskit.errors import SpecificationError
 from bayeskit_models.judges.assumptions import relaxed_scale
 from bayeskit_models.judges.estimands import log_graded, row_location, vertices_of
 
@@ -39,9 +40,7 @@ def judge_probabilities(
     sizes = statistics.sizes
     shift = np.zeros((sizes["candidate"], sizes["stratum"], sizes["judge"], spec.levels))
     if "constancy_deviation" in values:
-        fixed = relaxed_scale(spec)
-        scale = values["constancy_scale"] if fixed is None else dials.get("constancy.scale", fixed)
-        shift += (scale * values["constancy_deviation"])[:, None]
+        shift += _constancy_shift(spec, values, dials)[:, None]
     if "stratum_deviation" in values:
         shift += (values["stratum_scale"] * values["stratum_deviation"])[None]
     if "self_deviation" in values:
@@ -53,6 +52,18 @@ def judge_probabilities(
     reach = 1.0 / (1.0 + (lower / upper)[None, None] * np.exp(-shift[..., None]))
     ends = np.concatenate([np.ones_like(reach[..., :1]), reach, np.zeros_like(reach[..., :1])], -1)
     return np.asarray(np.clip(ends[..., :-1] - ends[..., 1:], 0.0, 1.0))
+
+
+def _constancy_shift(spec: JudgeSimplex, values: Mapping[str, np.ndarray], dials: Mapping[str, float]) -> np.ndarray:
+    """Shifts of a judge's logits by candidate, shape (K, J, M) or broadcastable to it."""
+    own, fixed = np.asarray(values["constancy_deviation"]), relaxed_scale(spec)
+    if fixed is not None:
+        return np.asarray(dials.get("constancy.scale", fixed) * own)
+    if "shared_share" not in values:
+        return np.asarray(values["constancy_scale"] * own)
+    share, scale = values["shared_share"], values["constancy_scale"] * values["constancy_factor"]
+    common = np.sqrt(share) * np.asarray(values["shared_deviation"])[:, None]
+    return np.asarray(scale[:, None] * (np.sqrt(1.0 - share) * own + common))
 
 
 def simulate_judges(
@@ -105,13 +116,22 @@ def _fresh(spec: JudgeSimplex, sizes: Mapping[str, int]) -> _Design:
         "judge": [f"judge {j + 1:02d}" for j in range(judges)] if isinstance(spec.judge, str) else list(spec.judge),
         "stratum": [f"stratum {g + 1}" for g in range(strata)],
     }
-    for judge, owned in spec.own or ():
-        names["judge"][names["judge"].index(judge) if judge in names["judge"] else 0] = judge
-        for place, name in enumerate(c for c in owned if c not in names["candidate"]):
-            names["candidate"][place] = name
+    own = spec.own or ()
+    _give_names(names["judge"], [judge for judge, _ in own], "judges")
+    _give_names(names["candidate"], [name for _, owned in own for name in owned], "candidates")
     k, i = np.repeat(np.arange(candidates), items), np.tile(np.arange(items), candidates)
     asked = np.ones((candidates * items, len(names["judge"])), dtype=bool)
     return _Design(k, i % strata, i, asked, i % 4 == 0, names)
+
+
+def _give_names(names: list[str], wanted: Sequence[str], kind: str) -> None:
+    """Rename the first of `names` that nobody asked for, until all `wanted` are among them."""
+    missing = [name for name in dict.fromkeys(wanted) if name not in names]
+    free = [place for place, name in enumerate(names) if name not in wanted]
+    if len(missing) > len(free):
+        raise SpecificationError(f"own names more {kind} than the {len(names)} to be simulated: simulate(..., {kind}=...).")
+    for place, name in zip(free, missing, strict=False):
+        names[place] = name
 
 
 def _like(spec: JudgeSimplex, like: xr.Dataset) -> _Design:

@@ -35,8 +35,8 @@ def _weights(rows: Rows) -> np.ndarray:
 
 def _long(rows: Rows) -> Rows:
     """One row a verdict, missing verdicts left out."""
-    if "scores" in rows.columns:
-        return melt(rows, "scores", column_role="judge", value_role="score")
+    if "judges" in rows.columns:
+        return melt(rows, "judges", column_role="judge", value_role="score")
     return rows
 
 
@@ -64,6 +64,8 @@ def marginal_statistics(rows: Rows, *, levels: int, lowest: int, drop: np.ndarra
         Cells whose verdicts are left out.
     """
     require_levels(rows, "candidate")
+    if "item" in rows.columns:
+        require_unique(rows, ["candidate", "item"] if "judges" in rows.columns else ["candidate", "item", "judge"])
     long = _long(rows)
     score, gold = _codes(long, lowest)
     sizes = [len(long.levels["candidate"]), len(long.levels.get("stratum", ("all",))), len(long.levels["judge"])]
@@ -98,8 +100,8 @@ def marginal_statistics(rows: Rows, *, levels: int, lowest: int, drop: np.ndarra
 def _answers(rows: Rows, lowest: int) -> tuple[np.ndarray, ...]:
     """One entry an answer: candidate, stratum, item (-1 for none), scores (n, J), gold, count."""
     stratum_of = rows.columns.get("stratum", np.zeros(rows.n, dtype=np.int64))
-    if "scores" in rows.columns:
-        scores = np.where(rows.missing["scores"], -1, rows.columns["scores"].astype(np.int64) - lowest)
+    if "judges" in rows.columns:
+        scores = np.where(rows.missing["judges"], -1, rows.columns["judges"].astype(np.int64) - lowest)
         gold = np.full(rows.n, -1, dtype=np.int64)
         if "gold" in rows.columns:
             gold = np.where(rows.missing["gold"], -1, rows.columns["gold"].astype(np.int64) - lowest)
