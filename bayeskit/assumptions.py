@@ -1,9 +1,10 @@
 """Priors, dials and assumptions: everything an answer rests on, as named objects that can be turned.
 
-A :class:`Prior` is a distribution with numeric parameters, usable three ways from one definition: as a variable of a PyMC
-graph, as a log density over stored draws (so that another prior can be tried without compiling anything), and as a random
-generator (so that simulated data come from exactly the prior that is fitted). An :class:`Assumption` gives it a name, a
-sentence and a level. Every number in it is a :class:`Dial`.
+A :class:`Prior` is a distribution with numeric parameters, usable three ways from one definition: as a
+variable of a PyMC graph, as a log density over stored draws (so that another prior can be tried without
+compiling anything), and as a random generator (so that simulated data come from exactly the prior that is
+fitted). An :class:`Assumption` gives it a name, a sentence and a level. Every number in it is a
+:class:`Dial`.
 """
 
 from __future__ import annotations
@@ -70,11 +71,11 @@ class Prior:
     dist : str
         Name of the distribution, one of ``Prior.distributions()``.
     dims : tuple of str
-        Names of the dimensions of the variable, independent over all of them except the distribution's own trailing
-        ones (a Dirichlet owns the last, a DiagonalDirichlet the last two).
+        Names of the dimensions of the variable, independent over all of them except the distribution's own
+        trailing ones (a Dirichlet owns the last, a DiagonalDirichlet the last two).
     **params : float or str
-        Parameters by their usual names. A number becomes a dial; a string is the name of another variable of the model
-        (a hierarchy).
+        Parameters by their usual names. A number becomes a dial; a string is the name of another variable of
+        the model (a hierarchy).
 
     Raises
     ------
@@ -251,7 +252,8 @@ class Assumption:
     constants : mapping of str to Dial, optional
         Dials of an assumption that is not a prior (a fixed scale, the sharpness of a constraint).
     setting : str, optional
-        The setting of the specification that chooses this assumption, where another choice means another graph.
+        The setting of the specification that chooses this assumption, where another choice means another
+        graph.
     alternatives : tuple, optional
         The other values that `setting` may take: what a sensitivity analysis tries.
     """

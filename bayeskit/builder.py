@@ -1,9 +1,9 @@
 """The base class of every model: six declarations in, everything else out.
 
-A model is a frozen specification. It holds no data and no state; it can be written as JSON, compared by value and shared
-between processes. It declares what a row means, which statistics the likelihood needs, what it assumes, its graph, what
-people ask of it and how to simulate it. From these the kit gives fitting, prior prediction, modes, likelihood values,
-calibration, storage, sensitivity and reports.
+A model is a frozen specification. It holds no data and no state; it can be written as JSON, compared by value
+and shared between processes. It declares what a row means, which statistics the likelihood needs, what it
+assumes, its graph, what people ask of it and how to simulate it. From these the kit gives fitting, prior
+prediction, modes, likelihood values, calibration, storage, sensitivity and reports.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ class ModelBuilder(ABC):
                 )
         return super().__new__(cls)
 
-    # -- the six declarations -------------------------------------------------------------------------------------
+    # -- the six declarations
+    # -------------------------------------------------------------------------------------
 
     @abstractmethod
     def columns(self) -> tuple[Column, ...]:
@@ -103,7 +104,8 @@ class ModelBuilder(ABC):
     def estimands(self, draws: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
         """What people ask for, as draws.
 
-        Each DataArray has dimensions chain, draw and its own, and attributes ``label``, ``units`` and ``headline``.
+        Each DataArray has dimensions chain, draw and its own, and attributes ``label``, ``units`` and
+        ``headline``.
         """
 
     @abstractmethod
@@ -121,7 +123,8 @@ class ModelBuilder(ABC):
         With `like` the table has the design of those statistics; otherwise the design that `sizes` describe.
         """
 
-    # -- hooks with a default -------------------------------------------------------------------------------------
+    # -- hooks with a default
+    # -------------------------------------------------------------------------------------
 
     def log_constraint(
         self, values: Mapping[str, np.ndarray], statistics: xr.Dataset, dials: Mapping[str, float]
@@ -132,7 +135,8 @@ class ModelBuilder(ABC):
         """
         return {}
 
-    # -- what the kit gives ---------------------------------------------------------------------------------------
+    # -- what the kit gives
+    # ---------------------------------------------------------------------------------------
 
     def encode(self, table: Any) -> Rows:
         """Validate a table and code its columns; raises `DataError` on the first fault found."""
@@ -222,9 +226,7 @@ class ModelBuilder(ABC):
         rows = self.encode(table)
         return run(self, self.reduce(rows), settings, dials=dials, rows=rows)
 
-    def log_likelihood(
-        self, table: Any, parameters: Mapping[str, Any], *, dials: Mapping[str, float] | None = None
-    ) -> float:
+    def log_likelihood(self, table: Any, parameters: Mapping[str, Any], *, dials: Mapping[str, float] | None = None) -> float:
         """Total log likelihood of a table at one value of every variable that has a prior (natural scale)."""
         from bayeskit.mode import likelihood_at
 
@@ -247,9 +249,7 @@ class ModelBuilder(ABC):
         from bayeskit.mode import find_mode
 
         statistics = self.statistics(table)
-        return find_mode(
-            self, statistics, self.set_dials(statistics, dials), prior=prior, starts=starts, seed=seed
-        )
+        return find_mode(self, statistics, self.set_dials(statistics, dials), prior=prior, starts=starts, seed=seed)
 
     def prior_predictive(
         self, table: Any, *, draws: int = 200, seed: int | None = None, dials: Mapping[str, float] | None = None
@@ -274,7 +274,8 @@ class ModelBuilder(ABC):
 
         return draw_prior(self, statistics, rng, dials)
 
-    # -- storage and identity -------------------------------------------------------------------------------------
+    # -- storage and identity
+    # -------------------------------------------------------------------------------------
 
     def settings(self) -> dict[str, Any]:
         """The settings by name, as JSON-able values."""

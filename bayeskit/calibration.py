@@ -1,12 +1,13 @@
-"""Simulation-based calibration: does the fit recover what it was simulated from?
+"""Simulation-based calibration, which asks whether a fit recovers what it was simulated from.
 
-Parameters are drawn from the prior, data from the likelihood, and the rank of each true value among its posterior draws
-must be uniform (Talts et al. 2018). Ranks of parameters alone cannot see a posterior that ignores the data, so the log
-likelihood is ranked too (Modrak et al. 2023), and every quantity is tested a second time *given the data*: ranks are uniform
-whatever the data were, so they stay uniform when they are turned round in the simulations whose data speak for a small
-value. A graph whose likelihood is lost fails there; its own log likelihood, lost too, would notice nothing. Uniformity is
-judged by the difference of the empirical distribution function from the diagonal against a simultaneous band (Säilynoja et
-al. 2022). One compiled model serves all simulations.
+Parameters are drawn from the prior, data from the likelihood, and the rank of each true value among its
+posterior draws must be uniform (Talts et al. 2018). Ranks of parameters alone cannot see a posterior that
+ignores the data, so the log likelihood is ranked too (Modrak et al. 2023), and every quantity is tested a
+second time *given the data*: ranks are uniform whatever the data were, so they stay uniform when they are
+turned round in the simulations whose data speak for a small value. A graph whose likelihood is lost fails
+there; its own log likelihood, lost too, would notice nothing. Uniformity is judged by the difference of the
+empirical distribution function from the diagonal against a simultaneous band (Säilynoja et al. 2022). One
+compiled model serves all simulations.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ class Calibration:
     bound : float
         Its limit at the simultaneous level, corrected for the number of quantities.
     failed : int
-        Simulations whose fit could not be run or did not mix (R-hat over 1.1); they are counted, never dropped silently.
+        Simulations whose fit could not be run or did not mix (R-hat over 1.1); they are counted, never
+        dropped silently.
     simulations : int
         Simulations asked for.
     seconds : float
@@ -226,8 +228,8 @@ class _Run:
 def _given_data(runs: Sequence[_Run], count: int) -> dict[str, np.ndarray]:
     """Ranks turned round (r -> count - r) where the data speak for a small value.
 
-    What the data speak for is learned by ridge regression of the true values on the statistics in one half of the
-    simulations and said of the other half, so it is independent of the ranks that it turns.
+    What the data speak for is learned by ridge regression of the true values on the statistics in one half of
+    the simulations and said of the other half, so it is independent of the ranks that it turns.
     """
     common = set.intersection(*(set(r.statistics) for r in runs))
     shapes = {n: {r.statistics[n].shape for r in runs} for n in common}

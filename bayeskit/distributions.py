@@ -1,7 +1,8 @@
 """The distributions a prior can have, each as a log density, a generator and a PyMC variable.
 
-One row of `FAMILIES` is one distribution; the three forms are tested against each other and against quadrature.
-Densities are in NumPy/SciPy because they are evaluated on stored draws, where compiling would cost seconds.
+One row of `FAMILIES` is one distribution; the three forms are tested against each other and against
+quadrature. Densities are in NumPy/SciPy because they are evaluated on stored draws, where compiling would
+cost seconds.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ class Family:
     pymc : str
         Name of PyMC's class of the distribution.
     log_jacobian : callable
-        ``f(x, **params)``: log of |dx / dz| for the coordinates z in which PyMC samples the distribution by default,
-        elementwise over everything but the event dimensions. The sampler's density is the density of x times this.
+        ``f(x, **params)``: log of |dx / dz| for the coordinates z in which PyMC samples the distribution by
+        default, elementwise over everything but the event dimensions. The sampler's density is the density of
+        x times this.
     event_dims : int
         How many trailing dimensions one draw of the distribution owns.
     pymc_parameters : callable
@@ -73,25 +75,25 @@ def _real_line(x: np.ndarray, **_: Any) -> np.ndarray:
 
 
 def _log(x: np.ndarray, **_: Any) -> np.ndarray:
-    """x = exp(z)."""
+    """X = exp(z)."""
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(x))
 
 
 def _log_odds(x: np.ndarray, **_: Any) -> np.ndarray:
-    """x = 1 / (1 + exp(-z))."""
+    """X = 1 / (1 + exp(-z))."""
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(x) + np.log1p(-x))
 
 
 def _interval(x: np.ndarray, lower: Any, upper: Any) -> np.ndarray:
-    """x = lower + (upper - lower) / (1 + exp(-z))."""
+    """X = lower + (upper - lower) / (1 + exp(-z))."""
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(x - lower) + np.log(upper - x) - np.log(np.asarray(upper) - lower))
 
 
 def _simplex(x: np.ndarray, **_: Any) -> np.ndarray:
-    """z = the first K - 1 of log x - mean(log x): PyMC's log Jacobian written in x is log K + sum(log x)."""
+    """Z = the first K - 1 of log x - mean(log x): PyMC's log Jacobian written in x is log K + sum(log x)."""
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(x.shape[-1]) + np.log(x).sum(-1))
 
@@ -111,7 +113,8 @@ def _dirichlet_log_density(x: np.ndarray, a: Any) -> np.ndarray:
 
 
 def _dirichlet_random(rng: np.random.Generator, shape: tuple[int, ...], a: Any) -> np.ndarray:
-    # Gamma(a) = Gamma(a + 1) U^(1/a), in logs: with a small concentration plain gammas are all 0 and the shares NaN.
+    # Gamma(a) = Gamma(a + 1) U^(1/a), in logs: with a small concentration plain gammas are all 0 and the
+    # shares NaN.
     a = np.broadcast_to(np.asarray(a, dtype=float), shape)
     logs = np.log(rng.standard_gamma(a + 1.0)) + np.log1p(-rng.uniform(size=shape)) / a
     weights = np.exp(logs - logs.max(-1, keepdims=True))
@@ -273,7 +276,8 @@ FAMILIES: dict[str, Family] = {
         event_dims=1,
         pymc_parameters=_dirichlet_parameters,
     ),
-    # Rows of a square stochastic matrix, row m ~ Dirichlet(base + boost e_m): a confusion matrix that leans to the truth.
+    # Rows of a square stochastic matrix, row m ~ Dirichlet(base + boost e_m): a confusion matrix that leans
+    # to the truth.
     "DiagonalDirichlet": Family(
         {"base": POSITIVE, "boost": NONNEGATIVE},
         _diagonal_log_density,

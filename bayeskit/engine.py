@@ -1,7 +1,8 @@
 """Compile once, sample many times.
 
-One compiled model serves every fit of the same specification with the same parameter dimensions, whatever the data and
-the dials. Sampling is nutpie's; what this room adds is the cache, seeds, progress, interruption and storing while it runs.
+One compiled model serves every fit of the same specification with the same parameter dimensions, whatever the
+data and the dials. Sampling is nutpie's; what this room adds is the cache, seeds, progress, interruption and
+storing while it runs.
 """
 
 from __future__ import annotations
@@ -80,9 +81,7 @@ class Sampling:
         if self.backend not in ("numba", "jax"):
             raise SpecificationError(f"backend={self.backend!r}: must be 'numba' or 'jax'.")
         if self.seed is not None and (
-            isinstance(self.seed, bool)
-            or not isinstance(self.seed, int | np.integer)
-            or not 0 <= self.seed < 2**63
+            isinstance(self.seed, bool) or not isinstance(self.seed, int | np.integer) or not 0 <= self.seed < 2**63
         ):
             raise SpecificationError(f"seed={self.seed!r}: must be a whole number from 0 to 2**63 - 1.")
 
@@ -141,9 +140,7 @@ class Compiled:
         for name, value in self.built.updates(statistics, dials).items():
             self.built.model[name].set_value(value)
 
-    def log_likelihood(
-        self, statistics: xr.Dataset, dials: Mapping[str, float], parameters: Mapping[str, np.ndarray]
-    ) -> float:
+    def log_likelihood(self, statistics: xr.Dataset, dials: Mapping[str, float], parameters: Mapping[str, np.ndarray]) -> float:
         """Total log likelihood at one value of every variable that has a prior, on the natural scale."""
         function = self.function("likelihood", _likelihood_function)
         self.set_data(statistics, dials)
@@ -153,8 +150,8 @@ class Compiled:
 def quick_mode() -> Any:
     """Compile in a fraction of a second for functions that are called some hundred times, not millions.
 
-    Nodes run one by one in NumPy (fused kernels as they are). The rewrites for numerical stability are kept, without which
-    log(sigmoid(-800)) is -inf: values agree with the sampler's to rounding.
+    Nodes run one by one in NumPy (fused kernels as they are). The rewrites for numerical stability are kept,
+    without which log(sigmoid(-800)) is -inf: values agree with the sampler's to rounding.
     """
     from pytensor.compile import mode
 
@@ -214,9 +211,7 @@ def fresh_seed() -> int:
     return int(np.random.SeedSequence().generate_state(1)[0])
 
 
-def sample(
-    spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, float], settings: Sampling
-) -> RawDraws:
+def sample(spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, float], settings: Sampling) -> RawDraws:
     """Sample the posterior of `spec` given `statistics` and `dials`.
 
     Raises

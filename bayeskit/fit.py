@@ -44,7 +44,8 @@ class Fit:
     spec : ModelBuilder
         The specification that was fitted.
     draws : xarray.DataTree
-        Groups ``posterior``, ``sample_stats``, ``estimands``, ``log_prior`` (by assumption) and ``log_likelihood``.
+        Groups ``posterior``, ``sample_stats``, ``estimands``, ``log_prior`` (by assumption) and
+        ``log_likelihood``.
     statistics : xarray.Dataset or None
         The sufficient statistics; None in a fit that was loaded from a file saved without them.
     dials : dict of str to float
@@ -126,7 +127,8 @@ class Fit:
         Returns
         -------
         DataFrame
-            Columns mean, sd, median, lower, upper, mcse_mean, ess_bulk, ess_tail, r_hat; ``attrs`` say prob and kind.
+            Columns mean, sd, median, lower, upper, mcse_mean, ess_bulk, ess_tail, r_hat; ``attrs`` say prob
+            and kind.
         """
         from bayeskit.summary import summarise
 
@@ -298,8 +300,9 @@ def total_log_likelihood(
 ) -> np.ndarray:
     """Total log likelihood per draw: the sampler's log density less log priors, constraints and log Jacobian.
 
-    It costs nothing, where a node of the graph would make the whole likelihood compile twice. Draws that rounding has
-    put on the edge of their range (a share of exactly 1) have no finite Jacobian: those are evaluated one by one.
+    It costs nothing, where a node of the graph would make the whole likelihood compile twice. Draws that
+    rounding has put on the edge of their range (a share of exactly 1) have no finite Jacobian: those are
+    evaluated one by one.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
 """The surface on which a model writes its PyMC graph.
 
-A model never calls `pm.Data` or a distribution itself: it asks this object for its statistics, dials and priors by name.
-That is what makes every number changeable without compiling, and every prior known to the sensitivity analysis.
+A model never calls `pm.Data` or a distribution itself: it asks this object for its statistics, dials and
+priors by name. That is what makes every number changeable without compiling, and every prior known to the
+sensitivity analysis.
 """
 
 from __future__ import annotations
@@ -52,15 +53,15 @@ class BuiltModel:
     likelihoods : dict of str to PyTensor variable
         Total log likelihood by block of data.
     coordinates : tuple of str
-        Free coordinates of variables that the graph transforms itself. Where there are any, the Jacobian is not known
-        outside the graph, and the draws carry the log likelihood as the variable `LOG_LIKELIHOOD`.
+        Free coordinates of variables that the graph transforms itself. Where there are any, the Jacobian is
+        not known outside the graph, and the draws carry the log likelihood as the variable `LOG_LIKELIHOOD`.
     log_jacobians : tuple
         Log Jacobians of those maps.
     constraints : tuple of str
         Names of the constraints.
     sizes : dict of str to int
-        Sizes of the dimensions of parameters and of every other dimension whose size the graph asked for. The compiled
-        model serves any statistics that agree in these.
+        Sizes of the dimensions of parameters and of every other dimension whose size the graph asked for. The
+        compiled model serves any statistics that agree in these.
     """
 
     model: Any
@@ -190,18 +191,16 @@ class Graph:
         """Create the variable of an assumption that has a prior, and return it."""
         assumption = self._assumption(name)
         assert assumption.prior is not None
-        variable = assumption.prior.graph(
-            name, self._prior_parameters(assumption), assumption.prior.dims, self.sizes
-        )
+        variable = assumption.prior.graph(name, self._prior_parameters(assumption), assumption.prior.dims, self.sizes)
         self.variables[name] = variable
         return variable
 
     def transformed(self, name: str, value: Any, log_jacobian: Any) -> Any:
         """Give an assumption's variable as a function of other coordinates, with the log Jacobian of that map.
 
-        For geometries that sample better than the variable itself. The prior density is added here, so the posterior
-        is the same whatever the coordinates. Use what this returns, not `value`: the likelihood at given values of the
-        variables is evaluated by cutting the graph there.
+        For geometries that sample better than the variable itself. The prior density is added here, so the
+        posterior is the same whatever the coordinates. Use what this returns, not `value`: the likelihood at
+        given values of the variables is evaluated by cutting the graph there.
         """
         import pymc as pm
 
@@ -231,9 +230,7 @@ class Graph:
     def likelihood(self, log_density: Any, name: str = "data") -> None:
         """Add the total log likelihood of one block of data (a scalar)."""
         if getattr(log_density, "ndim", 0) != 0:
-            raise SpecificationError(
-                f"The log likelihood of '{name}' has {log_density.ndim} dimensions: sum it to a scalar."
-            )
+            raise SpecificationError(f"The log likelihood of '{name}' has {log_density.ndim} dimensions: sum it to a scalar.")
         self._potential(f"{name}__likelihood", log_density)
         self.likelihoods[name] = log_density
 

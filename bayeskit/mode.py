@@ -194,9 +194,9 @@ def find_mode(
 ) -> Mode:
     """Maximise from several starts, polish by Newton steps and say what was found.
 
-    The status is "ridge" where the curvature vanishes in some direction (the data, or the prior with the data, do not
-    decide it), "boundary" where a coordinate has run to the edge of its range, "not converged" where the gradient is not
-    zero. Standard errors are given only for "ok".
+    The status is "ridge" where the curvature vanishes in some direction (the data, or the prior with the
+    data, do not decide it), "boundary" where a coordinate has run to the edge of its range, "not converged"
+    where the gradient is not zero. Standard errors are given only for "ok".
     """
     objective = _Objective(spec, statistics, dials, prior)
     rng = np.random.default_rng(seed)
@@ -206,7 +206,9 @@ def find_mode(
     best = max((objective.minimise_from(x)[0] for x in candidates), key=lambda x: objective.evaluate(x)[0])
     value, likelihood, gradient, natural = objective.evaluate(best)
     status, message = _judge(objective, best, gradient)
-    errors = _standard_errors(objective, best) if status == "ok" else {k: np.full(np.shape(v), np.nan) for k, v in natural.items()}
+    errors = (
+        _standard_errors(objective, best) if status == "ok" else {k: np.full(np.shape(v), np.nan) for k, v in natural.items()}
+    )
     return Mode(natural, likelihood, value, errors, status, message, prior)
 
 
@@ -219,7 +221,8 @@ def _variable_of(objective: _Objective, index: int) -> str:
 def _runaway(objective: _Objective, x: np.ndarray, hessian: np.ndarray) -> list[int]:
     """Coordinates that have run to the edge of their range: far out on a log or logit scale, and flat there.
 
-    A large value alone is no sign (a scale of a million is one), nor is one of a variable on the whole real line.
+    A large value alone is no sign (a scale of a million is one), nor is one of a variable on the whole real
+    line.
     """
     bounded = np.repeat(objective.bounded, objective.sizes)
     flat = np.abs(np.diag(hessian)) < _BOUNDARY_CURVATURE
@@ -256,6 +259,4 @@ def _standard_errors(objective: _Objective, x: np.ndarray) -> dict[str, np.ndarr
         high, low = objective.evaluate(up)[3], objective.evaluate(down)[3]
         for name in centre:
             jacobians[name][:, i] = (np.ravel(high[name]) - np.ravel(low[name])) / (2 * h)
-    return {
-        k: np.sqrt(np.einsum("ai,ij,aj->a", j, covariance, j)).reshape(np.shape(centre[k])) for k, j in jacobians.items()
-    }
+    return {k: np.sqrt(np.einsum("ai,ij,aj->a", j, covariance, j)).reshape(np.shape(centre[k])) for k, j in jacobians.items()}

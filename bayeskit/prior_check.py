@@ -28,7 +28,8 @@ def draw_prior(
 ) -> dict[str, np.ndarray]:
     """One draw of every variable with a prior, in the order of the assumptions; constraints by rejection.
 
-    Rejection is exact: a draw is kept with probability equal to the weight of the constraints (each at most 1).
+    Rejection is exact: a draw is kept with probability equal to the weight of the constraints (each at most
+    1).
 
     Raises
     ------
@@ -99,12 +100,11 @@ def log_prior(
     return out
 
 
-def log_jacobian(
-    spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, float], draws: xr.Dataset
-) -> np.ndarray:
+def log_jacobian(spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, float], draws: xr.Dataset) -> np.ndarray:
     """Log Jacobian from the coordinates in which variables are sampled to the natural scale, per draw.
 
-    The sampler's log density is log prior + log likelihood + this; for graphs without coordinates of their own.
+    The sampler's log density is log prior + log likelihood + this; for graphs without coordinates of their
+    own.
 
     Returns
     -------
@@ -164,7 +164,8 @@ def prior_predictive(
 ) -> PriorPredictive:
     """Simulate tables of the same design from the prior and reduce them as the observed one was.
 
-    Statistics whose shape depends on the data (observed patterns) are left out: they have nothing to compare with.
+    Statistics whose shape depends on the data (observed patterns) are left out: they have nothing to compare
+    with.
     """
     import xarray as xr
 
@@ -174,8 +175,6 @@ def prior_predictive(
         simulation = spec.simulate(rng, like=statistics, dials=dials)
         simulated.append(spec.statistics(simulation.table))
     names = [n for n in statistics.data_vars if all(n in s and s[n].shape == statistics[n].shape for s in simulated)]
-    stacked = xr.Dataset(
-        {n: (("draw", *statistics[n].dims), np.stack([s[n].values for s in simulated])) for n in names}
-    )
+    stacked = xr.Dataset({n: (("draw", *statistics[n].dims), np.stack([s[n].values for s in simulated])) for n in names})
     prior = prior_draws(spec, statistics, dials, draws, rng)
     return PriorPredictive(spec.estimands(prior, statistics), stacked, statistics[names])

@@ -9,7 +9,6 @@ from typing import Any
 __all__ = ["SamplingProgress"]
 
 
-
 class SamplingProgress:
     """A rich progress bar that appears after two seconds and vanishes when the work is done.
 

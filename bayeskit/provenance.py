@@ -28,9 +28,7 @@ def versions() -> dict[str, str]:
     return out
 
 
-def provenance(
-    spec: ModelBuilder, settings: Sampling, data: Mapping[str, Any], started: datetime
-) -> dict[str, Any]:
+def provenance(spec: ModelBuilder, settings: Sampling, data: Mapping[str, Any], started: datetime) -> dict[str, Any]:
     """The record of one run, as JSON-able values."""
     return {
         "model": type(spec).__name__,

@@ -22,8 +22,9 @@ def _catalogue() -> dict[str, EntryPoint | type[ModelBuilder]]:
 def register[M: type[ModelBuilder]](model: M) -> M:
     """Add a model that is defined in a script or a notebook to the catalogue of this process.
 
-    Saved runs and specifications name their model; those of an installed package are found by its entry points, those of
-    a session only after this call. Usable as a class decorator. Defining a model again replaces it.
+    Saved runs and specifications name their model; those of an installed package are found by its entry
+    points, those of a session only after this call. Usable as a class decorator. Defining a model again
+    replaces it.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Saving and loading runs: one netCDF file, or the folder that a run streamed its draws into. Never pickle.
 
-Everything that is not an array is one JSON string in the file's attributes, so nothing is executed on loading and the
-models that a file can name are the registered ones.
+Everything that is not an array is one JSON string in the file's attributes, so nothing is executed on loading
+and the models that a file can name are the registered ones.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def save(fit: Fit, path: str | Path, *, statistics: bool | None = None) -> Path:
     path : path
         File to write.
     statistics : bool, optional
-        Keep the statistics, which refitting needs. Default: kept where they are aggregated, left out where they are row
-        by row (rows may be patients).
+        Keep the statistics, which refitting needs. Default: kept where they are aggregated, left out where
+        they are row by row (rows may be patients).
 
     Returns
     -------
@@ -90,7 +90,8 @@ def save(fit: Fit, path: str | Path, *, statistics: bool | None = None) -> Path:
 def load(path: str | Path) -> Any:
     """Load a run saved by `Fit.save`, or the folder of a run that was streamed with ``store=``.
 
-    A streamed run that was killed comes back with ``partial=True``, trimmed to the draws that every chain has.
+    A streamed run that was killed comes back with ``partial=True``, trimmed to the draws that every chain
+    has.
 
     Raises
     ------

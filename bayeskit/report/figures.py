@@ -127,13 +127,18 @@ def interval_plot(
             _value_text(ax, float(row), f"{_tell(m, places)}  [{_tell(a, places)}, {_tell(b, places)}]")
     _legend(ax)
     phrase = f"{interval_phrase(prob, kind)} intervals"
-    told = "; ".join(
-        f"{label} {_tell(m, places)} ({_tell(a, places)} to {_tell(b, places)})"
-        for label, m, a, b in list(zip(labels, mid, low, high, strict=True))[:_TOLD]
-    )
-    more = f"; and {size - _TOLD} more rows" if size > _TOLD else ""
-    alt = f"Medians with {phrase}{f' of {xlabel}' if xlabel else ''}: {told}{more}."
+    told = _rows_told(labels, mid, low, high, places)
+    alt = f"Medians with {phrase}{f' of {xlabel}' if xlabel else ''}: {told}."
     return page.figure(alt, caption or f"{_sentence(xlabel)}Points are medians, lines {phrase}.")
+
+
+def _rows_told(labels: Sequence[str], mid: np.ndarray, low: np.ndarray, high: np.ndarray, places: int) -> str:
+    """Return the rows of an interval figure in words, the first ones only where there are many."""
+    rows = list(zip(labels, mid, low, high, strict=True))
+    told = "; ".join(
+        f"{label} {_tell(m, places)} ({_tell(a, places)} to {_tell(b, places)})" for label, m, a, b in rows[:_TOLD]
+    )
+    return f"{told}; and {len(rows) - _TOLD} more rows" if len(rows) > _TOLD else told
 
 
 def density_plot(
@@ -170,9 +175,7 @@ def density_plot(
     """
     series = {k: _finite(v, k) for k, v in draws.items()}
     if not 0 < len(series) <= len(SERIES):
-        raise ValueError(
-            f"draws holds {len(series)} series; 1 to {len(SERIES)} can be told apart in one figure."
-        )
+        raise ValueError(f"draws holds {len(series)} series; 1 to {len(SERIES)} can be told apart in one figure.")
     pooled = np.concatenate(list(series.values()))
     low, high = np.quantile(pooled, (0.001, 0.999))
     pad = 0.08 * (high - low) or 1.0
@@ -203,8 +206,7 @@ def density_plot(
         a, m, b = np.quantile(x, (tail, 0.5, 1 - tail))
         places = _places(np.array([a]), np.array([b]))
         told.append(
-            f"{name} median {_tell(m, places)}, {100 * prob:g} % equal-tailed interval "
-            f"{_tell(a, places)} to {_tell(b, places)}"
+            f"{name} median {_tell(m, places)}, {100 * prob:g} % equal-tailed interval {_tell(a, places)} to {_tell(b, places)}"
         )
     against = " The prior is drawn behind." if prior is not None else ""
     alt = f"Posterior density{f' of {xlabel}' if xlabel else ''}: {'; '.join(told)}.{against}"
@@ -249,9 +251,7 @@ def curve_plot(
     """
     at = np.asarray(x, dtype=float)
     if not 0 < len(curves) <= len(SERIES):
-        raise ValueError(
-            f"curves holds {len(curves)} series; 1 to {len(SERIES)} can be told apart in one figure."
-        )
+        raise ValueError(f"curves holds {len(curves)} series; 1 to {len(SERIES)} can be told apart in one figure.")
     page = canvas(7.4, 3.6)
     ax = page.axes
     told = []
@@ -261,10 +261,7 @@ def curve_plot(
         look = style(i)
         ax.fill_between(at, low, high, color=look.colour, alpha=0.16, lw=0)
         ax.plot(at, mid, color=look.colour, dashes=look.dashes or (1, 0), lw=1.9, label=_series_label(name))
-        ends = [
-            f"at {_tell(at[j])} {_tell(mid[j])} ({_tell(low[j])} to {_tell(high[j])})"
-            for j in _marks(len(at))
-        ]
+        ends = [f"at {_tell(at[j])} {_tell(mid[j])} ({_tell(low[j])} to {_tell(high[j])})" for j in _marks(len(at))]
         told.append(f"{name}: {', '.join(ends)}")
     beyond = ""
     if observed_until is not None and observed_until < at[-1]:
@@ -283,9 +280,7 @@ def curve_plot(
     return page.figure(alt, caption or default)
 
 
-def ecdf_difference_plot(
-    curves: Mapping[str, ArrayLike], count: int, size: int, bound: float, *, caption: str = ""
-) -> Figure:
+def ecdf_difference_plot(curves: Mapping[str, ArrayLike], count: int, size: int, bound: float, *, caption: str = "") -> Figure:
     """Draw what simulation-based calibration found: how far ranks are from uniform, with a simultaneous band.
 
     Parameters
@@ -394,9 +389,7 @@ def _whole_numbers() -> Any:
 
 def _reference(ax: Axes, value: float | None, label: str) -> None:
     if value is not None:
-        ax.axvline(
-            value, color=INK, lw=1.0, dashes=(4, 3), zorder=1, label=_series_label(label) if label else "_"
-        )
+        ax.axvline(value, color=INK, lw=1.0, dashes=(4, 3), zorder=1, label=_series_label(label) if label else "_")
 
 
 def _value_text(ax: Axes, row: float, text: str) -> None:

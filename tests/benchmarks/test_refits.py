@@ -12,7 +12,7 @@ import pytest
 from bayeskit.engine import compile_count
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "kit"))
-import examples  # noqa: E402
+import examples
 
 
 @pytest.mark.benchmark

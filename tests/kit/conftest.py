@@ -50,9 +50,7 @@ def beta_fit(beta_table):
 @pytest.fixture(scope="session")
 def schools_table():
     data = json.loads((DATA / "eight_schools.json").read_text())
-    return pd.DataFrame(
-        {"school": [f"s{i + 1}" for i in range(data["J"])], "y": data["y"], "sigma": data["sigma"]}
-    )
+    return pd.DataFrame({"school": [f"s{i + 1}" for i in range(data["J"])], "y": data["y"], "sigma": data["sigma"]})
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Small models for the kit's own tests: closed forms, posteriordb references, and one that must fail.
 
-Each is a full `ModelBuilder` with a graph of a few nodes, because compiling is what these tests spend their time on.
+Each is a full `ModelBuilder` with a graph of a few nodes, because compiling is what these tests spend their
+time on.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def _headline(draws, name, units="", label=None):
 class NormalNormal(ModelBuilder):
     """y ~ Normal(mu[group], sigma known); mu ~ Normal(m, s): the posterior of each group is normal.
 
-    `broken` plants a fault in the graph: "ignored" loses the likelihood, "shifted" takes the next group's mean.
+    `broken` plants a fault in the graph: "ignored" loses the likelihood, "shifted" takes the next group's
+    mean.
     """
 
     group: str = "group"
@@ -70,9 +72,7 @@ class NormalNormal(ModelBuilder):
         n, total, square = (graph.data(k) for k in ("n", "total", "square"))
         if self.broken == "shifted":
             n, total, square = (pt.roll(v, 1) for v in (n, total, square))
-        value = -0.5 * (square - 2 * mu * total + n * mu**2).sum() / sd**2 - n.sum() * pt.log(
-            sd * np.sqrt(2 * np.pi)
-        )
+        value = -0.5 * (square - 2 * mu * total + n * mu**2).sum() / sd**2 - n.sum() * pt.log(sd * np.sqrt(2 * np.pi))
         graph.likelihood(0.0 * value if self.broken == "ignored" else value)
 
     def estimands(self, draws, statistics):
@@ -117,11 +117,7 @@ class BetaBinomial(ModelBuilder):
         return xr.Dataset({"n": ((), len(y)), "k": ((), int(y.sum()))}, attrs={"flag": np.bool_(True)})
 
     def assumptions(self, statistics):
-        return (
-            Assumption(
-                "p", "Success is as likely in every trial.", "hyper", Prior("Beta", alpha=2.0, beta=3.0)
-            ),
-        )
+        return (Assumption("p", "Success is as likely in every trial.", "hyper", Prior("Beta", alpha=2.0, beta=3.0)),)
 
     def graph(self, graph):
         from pytensor.tensor.special import xlogy
@@ -161,9 +157,7 @@ class EightSchools(ModelBuilder):
         return (
             Assumption("mu", "The mean effect is moderate.", "hyper", Prior("Normal", mu=0.0, sigma=5.0)),
             Assumption("tau", "Schools differ by an unknown amount.", "hyper", Prior("HalfCauchy", beta=5.0)),
-            Assumption(
-                "z", "Effects are normal.", "latent", Prior("Normal", dims=("school",), mu=0.0, sigma=1.0)
-            ),
+            Assumption("z", "Effects are normal.", "latent", Prior("Normal", dims=("school",), mu=0.0, sigma=1.0)),
         )
 
     def graph(self, graph):
@@ -182,9 +176,7 @@ class EightSchools(ModelBuilder):
     def simulate(self, rng=None, *, like=None, parameters=None, dials=None, schools=8):
         rng = np.random.default_rng(rng)
         if like is None:
-            like = xr.Dataset(
-                {"sigma": ("school", np.full(schools, 12.0))}, {"school": [f"s{i}" for i in range(schools)]}
-            )
+            like = xr.Dataset({"sigma": ("school", np.full(schools, 12.0))}, {"school": [f"s{i}" for i in range(schools)]})
         drawn = dict(parameters) if parameters is not None else self.draw_prior(like, rng, dials)
         y = rng.normal(drawn["mu"] + drawn["tau"] * drawn["z"], like["sigma"].values)
         table = pd.DataFrame({"school": like["school"].values, "y": y, "sigma": like["sigma"].values})
@@ -201,9 +193,7 @@ class GaussianMixture(ModelBuilder):
         return (Column("y", "y", "number", "a measurement"),)
 
     def reduce(self, rows):
-        return xr.Dataset(
-            {"y": ("row", np.sort(rows.columns["y"]))}, coords={"component": ["first", "second"]}
-        )
+        return xr.Dataset({"y": ("row", np.sort(rows.columns["y"]))}, coords={"component": ["first", "second"]})
 
     def assumptions(self, statistics):
         return (
@@ -233,9 +223,7 @@ class GaussianMixture(ModelBuilder):
         return {"order": -np.logaddexp(0.0, -dials["order.sharpness"] * (values["high"] - values["low"]))}
 
     def estimands(self, draws, statistics):
-        return xr.Dataset(
-            {"gap": (draws["high"] - draws["low"]).assign_attrs(label="gap", units="", headline=True)}
-        )
+        return xr.Dataset({"gap": (draws["high"] - draws["low"]).assign_attrs(label="gap", units="", headline=True)})
 
     def simulate(self, rng=None, *, like=None, parameters=None, dials=None, n=100):
         rng = np.random.default_rng(rng)
@@ -265,9 +253,7 @@ class CentredFunnel(EightSchools):
         graph.likelihood((-0.5 * (x / 1e6) ** 2).sum())
 
     def estimands(self, draws, statistics):
-        return xr.Dataset(
-            {"first": draws["x"].isel(school=0).assign_attrs(label="x", units="", headline=True)}
-        )
+        return xr.Dataset({"first": draws["x"].isel(school=0).assign_attrs(label="x", units="", headline=True)})
 
 
 @dataclass(frozen=True)
@@ -304,10 +290,7 @@ class Jacobians(ModelBuilder):
         return xr.Dataset({"y": ((), float(rows.columns["y"].sum()))}, coords=coords)
 
     def assumptions(self, statistics):
-        return tuple(
-            Assumption(f"v_{name.lower()}", f"A {name}.", "hyper", prior)
-            for name, prior in every_family().items()
-        )
+        return tuple(Assumption(f"v_{name.lower()}", f"A {name}.", "hyper", prior) for name, prior in every_family().items())
 
     def graph(self, graph):
         variables = [graph.prior(name) for name in graph.assumptions]

@@ -16,15 +16,15 @@ import bayeskit
 from bayeskit import cli
 from bayeskit.verdict import CheckResult, Status, Verdict
 
-HEAVY = ["pymc", "pytensor", "arviz", "nutpie", "numba", "matplotlib", "pandas", "scipy", "xarray", "duckdb", "pyarrow"]
+HEAVY = (
+    "pymc", "pytensor", "arviz", "nutpie", "numba", "matplotlib", "pandas", "scipy", "xarray", "duckdb", "pyarrow",
+)  # fmt: skip
 RUNNER = "import bayeskit.cli; from typer.testing import CliRunner; CliRunner()"
 
 
 def invoke(*arguments):
     """Run the command line in this process, without colours and wide enough that nothing is wrapped."""
-    return CliRunner().invoke(
-        cli.app, list(arguments), env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
-    )
+    return CliRunner().invoke(cli.app, list(arguments), env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
 
 
 def fault(*arguments):
@@ -131,9 +131,7 @@ def test_a_data_fault_is_told_with_its_column_and_rows(tmp_path):
 
 
 def test_the_folder_of_the_result_is_looked_for_before_the_fit(table, tmp_path):
-    assert "there is no folder" in fault(
-        "fit", "NormalNormal", str(table), "--out", str(tmp_path / "none" / "run.nc")
-    )
+    assert "there is no folder" in fault("fit", "NormalNormal", str(table), "--out", str(tmp_path / "none" / "run.nc"))
 
 
 def test_a_file_that_cannot_be_written_is_a_fault(run, tmp_path):
@@ -141,9 +139,7 @@ def test_a_file_that_cannot_be_written_is_a_fault(run, tmp_path):
     assert "none" in fault("report", str(run), "--out", str(tmp_path / "none" / "report.md"))
 
 
-@pytest.mark.parametrize(
-    "text", ["[]", "{", '{"model": "NormalNormal"}', '{"model": "BetaBinomial", "settings": {}}']
-)
+@pytest.mark.parametrize("text", ["[]", "{", '{"model": "NormalNormal"}', '{"model": "BetaBinomial", "settings": {}}'])
 def test_a_specification_file_must_be_one_of_this_model(table, tmp_path, text):
     path = tmp_path / "spec.json"
     path.write_text(text)
@@ -182,9 +178,7 @@ def test_fit_check_report(table, tmp_path, normal_fit):
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("PASS")
     assert "seed 11" in done.stdout
-    np.testing.assert_array_equal(
-        bayeskit.load(out).posterior["mu"].values, normal_fit.posterior["mu"].values
-    )
+    np.testing.assert_array_equal(bayeskit.load(out).posterior["mu"].values, normal_fit.posterior["mu"].values)
 
     checked = invoke("check", str(out))
     assert checked.exit_code == 0
@@ -216,9 +210,7 @@ def test_a_dial_reaches_the_fit(table, tmp_path):
 
 def test_one_chain_fails_with_code_2_and_is_still_reported(table, tmp_path):
     out = tmp_path / "run.nc"
-    done = invoke(
-        "fit", "NormalNormal", str(table), "--out", str(out), "--chains", "1", "--seed", "1", "--no-progress"
-    )
+    done = invoke("fit", "NormalNormal", str(table), "--out", str(out), "--chains", "1", "--seed", "1", "--no-progress")
     assert done.exit_code == 2
     assert done.stdout.startswith("FAIL")
     assert invoke("check", str(out)).exit_code == 2

@@ -145,9 +145,7 @@ def test_summary(normal_fit):
     draws = normal_fit.posterior["mu"].values[:, :, 1].ravel()
     np.testing.assert_allclose(table.loc["mean[b]", ["lower", "upper"]], np.quantile(draws, [0.025, 0.975]))
     narrow = normal_fit.summary(0.5, "hdi", group="posterior")
-    assert (
-        narrow["upper"] - narrow["lower"] < table["upper"].iloc[:3].values - table["lower"].iloc[:3].values
-    ).all()
+    assert (narrow["upper"] - narrow["lower"] < table["upper"].iloc[:3].values - table["lower"].iloc[:3].values).all()
 
 
 def test_groups_and_labels(normal_fit):
@@ -169,9 +167,7 @@ def test_same_seed_same_draws_whatever_the_cores(normal_fit):
 
 
 def test_two_chains_are_a_prefix_of_four(normal_fit):
-    two, four = (
-        normal_fit.refit(seed=3, chains=c, draws=100, tune=100).posterior["mu"].values for c in (2, 4)
-    )
+    two, four = (normal_fit.refit(seed=3, chains=c, draws=100, tune=100).posterior["mu"].values for c in (2, 4))
     np.testing.assert_array_equal(two, four[:2])
 
 

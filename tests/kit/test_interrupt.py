@@ -101,9 +101,7 @@ def test_a_finished_store_loads_as_a_whole(normal_fit, normal_table, tmp_path):
 
 
 def test_a_store_records_a_seed_that_was_not_given(normal_fit, normal_table, tmp_path):
-    fit = normal_fit.spec.fit(
-        normal_table, draws=20, tune=50, chains=1, store=tmp_path / "store", progress=False
-    )
+    fit = normal_fit.spec.fit(normal_table, draws=20, tune=50, chains=1, store=tmp_path / "store", progress=False)
     again = load(tmp_path / "store")
     assert again.provenance["sampling"]["seed"] == fit.provenance["sampling"]["seed"]
     assert isinstance(again.provenance["sampling"]["seed"], int)
@@ -120,9 +118,7 @@ def padded(lengths, draws=10):
     x = np.random.default_rng(0).normal(size=(len(lengths), draws, 2))
     for chain, length in enumerate(lengths):
         x[chain, length:] = np.nan
-    return xr.Dataset({"x": (("chain", "draw", "i"), x)}), xr.Dataset(
-        {"logp": (("chain", "draw"), x[..., 0])}
-    )
+    return xr.Dataset({"x": (("chain", "draw", "i"), x)}), xr.Dataset({"logp": (("chain", "draw"), x[..., 0])})
 
 
 def test_partial_draws_are_cut_to_the_shortest_chain():

@@ -56,9 +56,7 @@ def test_posterior_mode_of_the_normal_is_its_mean(normal_table):
         assert mode.status == "ok"
         np.testing.assert_allclose(mode.values["mu"], mean, rtol=0, atol=1e-8)
         np.testing.assert_allclose(mode.standard_errors["mu"], sd, rtol=1e-6)  # exact: the density is normal
-        assert mode.log_likelihood == pytest.approx(
-            spec.log_likelihood(normal_table, mode.values, dials=dials), abs=1e-9
-        )
+        assert mode.log_likelihood == pytest.approx(spec.log_likelihood(normal_table, mode.values, dials=dials), abs=1e-9)
 
 
 def test_maximum_likelihood_of_the_normal(normal_table):

@@ -1,7 +1,7 @@
 """Parity with posteriordb's reference draws (licence and source: data/README.md).
 
-A mean may differ by four combined Monte Carlo standard errors, a standard deviation by 7 %: at some 4000 effective draws
-that lets true fits through and stops a bias of a tenth of a posterior sd.
+A mean may differ by four combined Monte Carlo standard errors, a standard deviation by 7 %: at some 4000
+effective draws that lets true fits through and stops a bias of a tenth of a posterior sd.
 """
 
 from __future__ import annotations
@@ -70,9 +70,7 @@ def test_the_log_likelihood_of_a_model_with_a_constraint(mixture_fit, mixture_ta
     for chain, draw in [(0, 0), (3, 777)]:
         here = {str(n): v.values[chain, draw] for n, v in mixture_fit.posterior.items()}
         exact = mixture_fit.spec.log_likelihood(mixture_table, here)
-        assert mixture_fit.draws["log_likelihood"]["total"].values[chain, draw] == pytest.approx(
-            exact, abs=1e-7
-        )
+        assert mixture_fit.draws["log_likelihood"]["total"].values[chain, draw] == pytest.approx(exact, abs=1e-7)
 
 
 def test_constraints_without_a_twin_are_refused(mixture_fit, mixture_table):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import examples
@@ -50,10 +51,7 @@ def test_density_integrates_to_one(name):
         return float(np.exp(prior.log_density(np.array([x]))[0]) * (1 + x * x))
 
     edges = [a, *np.unique(marks), b]
-    total = sum(
-        integrate.quad(integrand, u, v, epsabs=1e-11, epsrel=1e-11, limit=400)[0]
-        for u, v in zip(edges[:-1], edges[1:], strict=True)
-    )
+    total = sum(integrate.quad(integrand, u, v, epsabs=1e-11, epsrel=1e-11, limit=400)[0] for u, v in itertools.pairwise(edges))
     assert total == pytest.approx(1.0, abs=1e-8)
 
 
@@ -75,9 +73,7 @@ def test_dirichlet_of_three_integrates_to_one(name, params):
         return 630 * t**4 * (1 - t) ** 4
 
     x, dx = grade(u), slope(u) * w
-    total = sum(
-        integrand(x[j] * (1 - x[i]), x[i]) * dx[j] * dx[i] * (1 - x[i]) for i in range(80) for j in range(80)
-    )
+    total = sum(integrand(x[j] * (1 - x[i]), x[i]) * dx[j] * dx[i] * (1 - x[i]) for i in range(80) for j in range(80))
     assert total == pytest.approx(1.0, abs=1e-8)
 
 
@@ -144,9 +140,7 @@ def test_log_jacobians_equal_pymc():
 
     variables = model.replace_rvs_by_values([model[a.name] for a in spec.assumptions(statistics)])
     values = list(model.value_vars)
-    terms = dict(
-        zip((rv.name for rv in model.free_RVs), model.logp(vars=model.free_RVs, sum=False), strict=True)
-    )
+    terms = dict(zip((rv.name for rv in model.free_RVs), model.logp(vars=model.free_RVs, sum=False), strict=True))
     bare = dict(
         zip(
             (rv.name for rv in model.free_RVs),

@@ -135,9 +135,7 @@ def test_damaged_bytes_never_pass(saved):
     assert refused > 5
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"no netCDF", b"\x89HDF\r\n\x1a\n" + b"\0" * 100, b"CDF\x01" + b"\0" * 64]
-)
+@pytest.mark.parametrize("content", [b"", b"no netCDF", b"\x89HDF\r\n\x1a\n" + b"\0" * 100, b"CDF\x01" + b"\0" * 64])
 def test_foreign_file(tmp_path, content):
     path = tmp_path / "run.nc"
     path.write_bytes(content)

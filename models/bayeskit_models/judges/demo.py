@@ -27,7 +27,7 @@ __all__ = ["Comparison", "compare", "demo_model", "run_demo"]
 
 SEED = 1
 PROB = 0.95
-DRAWS, TUNE = 500, 700
+DRAWS, TUNE = 1000, 500
 FILES = ("report.html", "report.md", "run.nc", "ranking.csv")
 
 
@@ -99,9 +99,7 @@ def compare(fit: JudgeFit, table: pd.DataFrame) -> Comparison:
     average = _average(table, list(ranking.index), list(demo_model().judge))
     bounds = rank_interval(average, PROB)
     return Comparison(
-        pd.DataFrame(
-            {"human_share": values, "human_rank_best": best, "human_rank_worst": worst}, index=ranking.index
-        ),
+        pd.DataFrame({"human_share": values, "human_rank_best": best, "human_rank_worst": worst}, index=ranking.index),
         rank_coverage(lower, upper, best, worst),
         float(np.mean(upper - lower)),
         rank_coverage(bounds[:, 0], bounds[:, 1], best, worst),
@@ -147,9 +145,7 @@ def run_demo(out: Path, console: Console, progress: bool = True) -> int:
         "Compiling and sampling take about a minute on two cores.",
         markup=False, highlight=False,
     )  # fmt: skip
-    fit = model.fit(
-        table.drop(columns="gold"), draws=DRAWS, tune=TUNE, chains=4, seed=SEED, progress=progress
-    )
+    fit = model.fit(table.drop(columns="gold"), draws=DRAWS, tune=TUNE, chains=4, seed=SEED, progress=progress)
     comparison = compare(fit, table)
     _show(fit, comparison, console)
     _write(fit, comparison, out)
@@ -169,10 +165,10 @@ def _show(fit: JudgeFit, comparison: Comparison, console: Console) -> None:
     console.print(str(fit.verdict), style="bold", markup=False, highlight=False)
     span = f"{PROB:.0%}"
     title = f"Ranking by the judges, {span} equal-tailed intervals; the last column is the check"
-    grid = Table(title=title, title_justify="left", box=box.SIMPLE)
+    grid = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1))
     grid.add_column("Candidate", no_wrap=True)
-    for column in ("Share correct", "Interval", "Rank", "Rank interval", "P(best)", "Human rank"):
-        grid.add_column(column, justify="right")
+    for column in ("Share\ncorrect", "Interval", "Rank", "Rank\ninterval", "P(best)", "Human\nrank"):
+        grid.add_column(column, justify="right", no_wrap=True)
     for place, (name, row) in enumerate(ranking.table.iterrows(), 1):
         best, worst = comparison.table.loc[name, ["human_rank_best", "human_rank_worst"]].astype(int)
         grid.add_row(

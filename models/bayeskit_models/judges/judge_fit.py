@@ -23,6 +23,7 @@ from bayeskit_models.judges.identification import (
 from bayeskit_models.judges.statistics import observed_matrix
 
 if TYPE_CHECKING:
+    from bayeskit import CheckResult
     from bayeskit.report.content import Figure, Section
 
 __all__ = ["JudgeFit", "Ranking"]
@@ -64,6 +65,14 @@ class Ranking:
 
 class JudgeFit(Fit):
     """A fitted `JudgeSimplex`."""
+
+    def _identification(self) -> tuple[CheckResult, ...]:
+        extra = super()._identification()
+        if self.statistics is None or self.statistics.attrs["likelihood"] != "paired":
+            return extra
+        from bayeskit_models.judges.quadrature import quadrature_check
+
+        return (*extra, quadrature_check(self))
 
     @property
     def candidates(self) -> tuple[str, ...]:

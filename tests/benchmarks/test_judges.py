@@ -1,0 +1,158 @@
+"""JudgeSimplex against a peer on the same posterior, and the cost of what surrounds sampling.
+
+Run by hand on a quiet machine: ``uv run --group peers pytest tests/benchmarks -m benchmark -s``. Times are recorded and printed,
+never asserted; what is asserted is that both engines sample the same posterior.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayeskit.checks import diagnostics
+from bayeskit_models.judges import JudgeSimplex
+
+pytestmark = pytest.mark.benchmark
+
+K, J, M, N = 10, 3, 5, 1000
+
+
+def _panel(seed: int = 0) -> np.ndarray:
+    """Counts of verdicts (K, J, M) of a panel of five levels, judges right in about 60 % of cases."""
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet(np.ones(M), K)
+    theta = np.stack([[rng.dirichlet(1 + 8 * np.eye(M)[m]) for m in range(M)] for _ in range(J)])
+    gamma = np.einsum("km,jmv->kjv", shares, theta)
+    return np.stack([[rng.multinomial(N, gamma[k, j]) for j in range(J)] for k in range(K)])
+
+
+def _table(counts: np.ndarray) -> pd.DataFrame:
+    k, j, v = np.nonzero(counts)
+    return pd.DataFrame({"candidate": k.astype(str), "judge": j.astype(str), "score": v + 1, "n": counts[k, j, v]})
+
+
+def _worst_ess(scores: np.ndarray) -> float:
+    return float(diagnostics(scores)["ess_bulk"].min())
+
+
+def _ours(counts: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
+    spec = JudgeSimplex(levels=M, count="n", constancy="strict", monotone=False, quality="moderate")
+    table = _table(counts)
+    spec.fit(table, draws=10, tune=10, seed=0, progress=False)  # compile
+    start = time.process_time()
+    fit = spec.fit(table, seed=seed, progress=False, cores=2)
+    return fit.estimands["expected_score"].values, time.process_time() - start
+
+
+def _numpyro(counts: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
+    jax = pytest.importorskip("jax")
+    numpyro = pytest.importorskip("numpyro")
+    import jax.numpy as jnp
+    import numpyro.distributions as dist
+    from numpyro.infer import MCMC, NUTS, init_to_median
+
+    jax.config.update("jax_enable_x64", True)
+    data = jnp.asarray(counts)
+
+    def model() -> None:
+        pi = numpyro.sample("pi", dist.Dirichlet(jnp.ones((K, M))).to_event(1))
+        theta = numpyro.sample("theta", dist.Dirichlet(jnp.ones((J, M, M)) + 2.0 * jnp.eye(M)).to_event(2))
+        gamma = jnp.einsum("km,jmv->kjv", pi, theta)
+        numpyro.factor("verdicts", (data * jnp.log(gamma)).sum())
+
+    def run(draws: int, key: int):
+        mcmc = MCMC(
+            NUTS(model, init_strategy=init_to_median, target_accept_prob=0.9), num_warmup=draws, num_samples=draws,
+            num_chains=4, chain_method="sequential", progress_bar=False,
+        )  # fmt: skip
+        mcmc.run(jax.random.PRNGKey(key))
+        return mcmc
+
+    # compilation is not counted: a run of the same shape first, and the second start from the compiled program
+    mcmc = run(1000, seed)
+    start = time.process_time()
+    mcmc.run(jax.random.PRNGKey(seed + 1))
+    pi = np.asarray(mcmc.get_samples(group_by_chain=True)["pi"])
+    seconds = time.process_time() - start
+    return pi @ np.arange(1, M + 1), seconds
+
+
+def test_effective_draws_per_second_against_numpyro() -> None:
+    """Worst expected score: bulk ESS per CPU-second, compilation left out on both sides, three seeds."""
+    counts = _panel()
+    ratios, ours_all, theirs_all = [], [], []
+    for seed in range(3):
+        ours, ours_s = _ours(counts, seed)
+        theirs, theirs_s = _numpyro(counts, seed)
+        ours_all.append(_worst_ess(ours) / ours_s)
+        theirs_all.append(_worst_ess(theirs) / theirs_s)
+        ratios.append(ours_all[-1] / theirs_all[-1])
+        error = np.sqrt(ours.var((0, 1)) / 300 + theirs.var((0, 1)) / 300)
+        assert np.all(np.abs(ours.mean((0, 1)) - theirs.mean((0, 1))) < 5 * error)
+    print(f"\nESS per CPU-second: ours {np.round(ours_all, 1)}, NumPyro {np.round(theirs_all, 1)}, ratio {np.round(ratios, 2)}")
+
+
+def test_reducing_a_million_rows(benchmark) -> None:
+    """Encode and count 1e6 long rows."""
+    rng = np.random.default_rng(0)
+    n = 1_000_000
+    table = pd.DataFrame(
+        {
+            "candidate": rng.choice([f"model {k}" for k in range(10)], n),
+            "judge": rng.choice(["a", "b", "c"], n),
+            "score": rng.integers(0, 2, n),
+        }
+    )
+    spec = JudgeSimplex(levels=2)
+    statistics = benchmark(spec.statistics, table)
+    assert int(statistics["verdicts"].sum()) == n
+
+
+@pytest.mark.parametrize("rows", [10_000, 1_000_000])
+def test_sampling_time_does_not_depend_on_rows(rows: int) -> None:
+    """The marginal likelihood on 1e4 and 1e6 rows with the same proportions (compare the printed seconds)."""
+    spec = JudgeSimplex(levels=M, count="n", constancy="strict", monotone=False)
+    counts = _panel() * 0 + np.maximum(_panel() * rows // (N * K * J), 1)
+    table = _table(counts)
+    spec.fit(table, draws=10, tune=10, seed=0, progress=False)
+    start = time.perf_counter()
+    fit = spec.fit(table, seed=1, progress=False)
+    steps = float(fit.draws["sample_stats"]["n_steps"].sum())
+    seconds = time.perf_counter() - start
+    print(
+        f"\n{rows} rows: {seconds:.2f} s, {steps:.0f} gradients after warm-up, {1e6 * seconds / steps:.0f} us of wall time each"
+    )
+    assert fit.provenance["data"]["rows"] == len(table)
+
+
+def test_paired_likelihood() -> None:
+    """200 items x 9 candidates x 3 judges, and 1,000 x 20 x 5: seconds of sampling, R-hat and sample sizes."""
+    for candidates, judges, items in ((9, 3, 200), (20, 5, 1000)):
+        spec = JudgeSimplex(levels=2, item="item")
+        table = spec.simulate(11, candidates=candidates, judges=judges, items=items).table
+        spec.fit(table, draws=10, tune=10, seed=0, progress=False)
+        start = time.perf_counter()
+        fit = spec.fit(table, seed=1, progress=False, target_accept=0.8)
+        seconds = time.perf_counter() - start
+        score = fit.estimands["expected_score"].values
+        found = diagnostics(score)
+        print(
+            f"\n{items} x {candidates} x {judges}: {seconds:.1f} s, worst R-hat {found['r_hat'].max():.4f}, "
+            f"worst ESS {found['ess_bulk'].min():.0f}, divergences {int(fit.draws['sample_stats']['diverging'].sum())}"
+        )
+        assert np.isfinite(score).all()
+
+
+def test_second_fit_costs_little_beside_sampling() -> None:
+    """A second fit on new data: wall time less the sampler's own."""
+    spec = JudgeSimplex(levels=2, item="item")
+    first, second = (spec.simulate(seed, candidates=5, judges=3, items=100).table for seed in (1, 2))
+    spec.fit(first, draws=10, tune=10, seed=0, progress=False)
+    start = time.perf_counter()
+    fit = spec.fit(second, draws=10, tune=10, seed=0, progress=False)
+    print(f"\n10 + 10 draws on new data: {time.perf_counter() - start:.2f} s in all ({os.cpu_count()} cores)")
+    assert fit.provenance["sampling"]["seed"] == 0

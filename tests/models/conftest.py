@@ -1,0 +1,33 @@
+"""Fits that many tests look at: one compiled model each, made on first use and kept for the session."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def paired_spec():
+    from bayeskit_models.judges import JudgeSimplex
+
+    return JudgeSimplex(2, item="item")
+
+
+@pytest.fixture(scope="session")
+def paired_simulation(paired_spec):
+    """Four candidates, three judges, 60 items, two levels: what people bring most often."""
+    return paired_spec.simulate(8, candidates=4, judges=3, items=60)
+
+
+@pytest.fixture(scope="session")
+def paired_fit(paired_spec, paired_simulation):
+    return paired_spec.fit(paired_simulation.table, seed=3, draws=500, tune=500, progress=False)
+
+
+@pytest.fixture(scope="session")
+def three_level_fit():
+    """Three candidates, two judges, three levels, counts: the case in which no bare ranking may be shown."""
+    from bayeskit_models.judges import JudgeSimplex
+
+    spec = JudgeSimplex(3, constancy="strict", quality="strong")
+    table = spec.simulate(5, candidates=3, judges=2, items=300).table
+    return spec.fit(table, seed=4, draws=500, tune=500, progress=False)

@@ -1,0 +1,76 @@
+"""Every Python example of the documentation runs, and prints what the page says that it prints.
+
+A ``python`` block is run in the namespace of the blocks before it on the same page. Where a ``text`` block follows it
+directly, that is its output: words must agree line by line, numbers need not, because they carry Monte Carlo error and
+lines of a ranking may change places.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SLOW = {"docs/judges.md"}
+PAGES = [
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("models/**/README.md")))
+]
+BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```$(?:\n+```text\n(?P<told>.*?)^```$)?", re.MULTILINE | re.DOTALL)
+NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d*)?(?:e[-+]?\d+)?%?(?![\w-])")
+LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
+
+
+def blocks(page):
+    """Code, printed text (or None) and the line where the code starts, for every block of a page."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return [(m["code"], m["told"], text.count("\n", 0, m.start()) + 2) for m in BLOCK.finditer(text)]
+
+
+def words(text):
+    """The lines of a text without their numbers, in alphabetical order."""
+    lines = (" ".join(NUMBER.sub("#", line).split()) for line in text.splitlines())
+    return sorted(line for line in lines if line)
+
+
+def execute(page, folder):
+    """Run the blocks of a page in `folder`; return pairs of what was printed and what the page says."""
+    namespace = {"__name__": "__main__"}
+    out = []
+    with contextlib.chdir(folder):
+        for code, told, line in blocks(page):
+            printed = io.StringIO()
+            # Line numbers of a traceback are those of the page.
+            program = compile("\n" * (line - 1) + code, page, "exec")
+            with contextlib.redirect_stdout(printed):
+                exec(program, namespace)
+            out.append((printed.getvalue(), told))
+    return out
+
+
+@pytest.mark.parametrize("page", [pytest.param(p, marks=[pytest.mark.slow] if p in SLOW else []) for p in PAGES])
+def test_examples_run_and_print_what_the_page_says(page, tmp_path):
+    for printed, told in execute(page, tmp_path):
+        if told is not None:
+            assert words(printed) == words(told)
+
+
+def test_the_readme_has_an_example():
+    assert len(blocks("README.md")) >= 2
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_to_files_lead_somewhere(page):
+    here = (ROOT / page).parent
+    missing = [link for link in LINK.findall((ROOT / page).read_text(encoding="utf-8")) if not (here / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("command", ["bayeskit demo", "pytest"])
+def test_the_set_up_commands_stand_in_the_readme(command):
+    line = f"python3 -m pip install uv && python3 -m uv run {command}"
+    assert line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
