@@ -120,7 +120,7 @@ class Compiled:
         import nutpie
 
         try:
-            program = nutpie.compile_pymc_model(built.model, backend=self.backend)
+            program = nutpie.compile_pymc_model(built.model, backend=self.backend, freeze_model=False)
         except ImportError as error:
             raise SpecificationError(
                 "backend='jax' needs the extra: install bayeskit[jax], or leave backend='numba'."
@@ -131,7 +131,9 @@ class Compiled:
     def for_data(self, statistics: xr.Dataset, dials: Mapping[str, float]) -> Any:
         """Return the sampler's program for these data and dials."""
         program = self.program
-        known = {node.name for node in program.shared_var_keys}  # without those that the compiler found to be unused
+        # without those that the compiler found to be unused; nutpie's two backends keep the names in different places
+        keys = getattr(program, "shared_var_keys", None)
+        known = {node.name for node in keys} if keys is not None else set(program._shared_data)
         updates = self.built.updates(statistics, dials)
         return program.with_data(**{k: v for k, v in updates.items() if k in known})
 

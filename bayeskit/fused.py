@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from importlib.util import find_spec
 from typing import Any
 
 import numba
@@ -356,3 +357,27 @@ def _compile_with_numba(op: FusedOp, node: Apply, **_: Any) -> Any:
     scope: dict[str, Any] = {"np": np, "entry": entry}
     exec(source, scope)  # the text holds nothing but argument numbers and the kernel's own name
     return numba_njit(scope[op.name])
+
+
+def _register_jax() -> None:
+    """Let PyTensor's jax backend run kernels too, as callbacks to the compiled code, where jax is installed."""
+    if find_spec("jax") is None:
+        return
+    from pytensor.link.jax.dispatch.basic import jax_funcify
+
+    @jax_funcify.register(FusedOp)
+    def call_from_jax(op: FusedOp, **_: Any) -> Any:
+        import jax
+
+        def run(*inputs: Any) -> tuple[np.ndarray, ...]:
+            results = op.function(*[np.ascontiguousarray(x) for x in inputs])
+            return tuple(np.asarray(r, dtype="float64") for r in results)
+
+        def call(*inputs: Any) -> Any:
+            shapes = [(), *(x.shape for x in inputs[: len(op.wrt)])]
+            return jax.pure_callback(run, tuple(jax.ShapeDtypeStruct(s, "float64") for s in shapes), *inputs)
+
+        return call
+
+
+_register_jax()

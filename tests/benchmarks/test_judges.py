@@ -1,7 +1,7 @@
 """JudgeSimplex against a peer on the same posterior, and the cost of what surrounds sampling.
 
-Run by hand on a quiet machine: ``uv run --group peers pytest tests/benchmarks -m benchmark -s``. Times are recorded and printed,
-never asserted; what is asserted is that both engines sample the same posterior.
+Run by hand on a quiet machine: ``uv run --group peers pytest tests/benchmarks -m benchmark -s``. Times are
+printed, never asserted; what is asserted is that both engines sample the same posterior.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def test_sampling_time_does_not_depend_on_rows(rows: int) -> None:
     steps = float(fit.draws["sample_stats"]["n_steps"].sum())
     seconds = time.perf_counter() - start
     print(
-        f"\n{rows} rows: {seconds:.2f} s, {steps:.0f} gradients after warm-up, {1e6 * seconds / steps:.0f} us of wall time each"
+        f"\n{rows} rows: {seconds:.2f} s, {steps:.0f} gradients after warm-up, {1e6 * seconds / steps:.0f} us each"
     )
     assert fit.provenance["data"]["rows"] == len(table)
 

@@ -73,6 +73,8 @@ def test_mode_far_from_zero_is_no_boundary(normal_table):
     mode = examples.NormalNormal().mode(table, prior=False)
     assert mode.status == "ok"
     np.testing.assert_allclose(mode.values["mu"], table.groupby("group")["y"].mean(), rtol=1e-10)
+    flat = examples.NormalNormal().mode(table, prior=False, dials={"noise.sd": 300.0})
+    assert flat.status == "ok"
 
 
 def test_large_scale_is_no_boundary():

@@ -53,7 +53,7 @@ def widths(fit):
     return (found["rank_upper"] - found["rank_lower"]).to_numpy()
 
 
-def limit(gamma, boost, draws=400_000, seed=1):
+def limit(gamma, boost, draws=200_000, seed=1):
     """Infinite-data posterior at M = 3: expected scores (n, K), weights, |det|."""
     rng = np.random.default_rng(seed)
     alpha = 1.0 + boost * np.eye(3)
@@ -218,7 +218,7 @@ def test_check_8_self_preference():
     gamma[[0, 1, 2], [0, 1, 2]] += 0.22
     raw = gamma.mean(1)
     assert (1 + (raw[:, None] < raw[None]).sum(1)).tolist() == [5, 3, 1, 4, 2]
-    data = table(3000 * np.stack([1 - gamma, gamma], axis=-1), base=0)
+    data = table(12_000 * np.stack([1 - gamma, gamma], axis=-1), base=0)  # raw ranks are 4 standard errors apart
     truth = np.array([5, 4, 3, 2, 1])
     found = {}
     for cells in ("keep", "drop"):
@@ -231,8 +231,8 @@ def test_check_8_self_preference():
         found[cells] = probability_of_order(fit, range(5)), rank_coverage(bounds[:, 0], bounds[:, 1], truth, truth)
         test = fit.constancy_test()
         assert test.flags() == (cells == "keep")
-    assert found["keep"][0] < 0.01 and found["keep"][1] <= 0.4
-    assert found["drop"][0] > 0.9 and found["drop"][1] == 1.0
+    assert found["keep"][0] < 0.01 and found["keep"][1] == pytest.approx(0.2)
+    assert found["drop"][0] > 0.95 and found["drop"][1] == 1.0
 
 
 # -- check 10: coverage under broken constancy ---------------------------------------------------------------------

@@ -354,7 +354,7 @@ def test_density_of_the_large_geometries(monkeypatch, constancy):
 def test_large_geometries_have_the_same_posterior(monkeypatch, constancy):
     spec = JudgeSimplex(2, likelihood="marginal", constancy=constancy)
     table = spec.simulate(11, candidates=4, judges=3, items=200).table
-    options = {"draws": 4000, "tune": 1000, "seed": 1, "progress": False, "target_accept": 0.97}
+    options = {"draws": 2000, "tune": 700, "seed": 1, "progress": False, "target_accept": 0.97}
     plain = spec.fit(table, **options)
     monkeypatch.setattr(judge_statistics, "CENTRED_FROM", 1)
     other = spec.fit(table, **options)

@@ -18,11 +18,12 @@ REFUSED = {
     "true levels": ({"levels": True}, "from 2 to 20"),
     "likelihood": ({"likelihood": "margnal"}, "Did you mean 'marginal'"),
     "constancy": ({"constancy": "relax"}, "Did you mean 'relaxed'"),
-    "constancy below zero": ({"constancy": -0.5}, "from 0 to 10"),
-    "constancy not a number": ({"constancy": float("nan")}, "from 0 to 10"),
-    "constancy true": ({"constancy": True}, "from 0 to 10"),
-    "constancy none": ({"constancy": None}, "from 0 to 10"),
-    "constancy list": ({"constancy": [0.5]}, "from 0 to 10"),
+    "constancy below zero": ({"constancy": -0.5}, "from 0.01 to 10"),
+    "constancy not a number": ({"constancy": float("nan")}, "from 0.01 to 10"),
+    "constancy so small that it is none": ({"constancy": 0.001}, "from 0.01 to 10"),
+    "constancy true": ({"constancy": True}, "from 0.01 to 10"),
+    "constancy none": ({"constancy": None}, "from 0.01 to 10"),
+    "constancy list": ({"constancy": [0.5]}, "from 0.01 to 10"),
     "self cells": ({"self_cells": "dropp"}, "Did you mean 'drop'"),
     "monotone": ({"monotone": "yes"}, "True or False"),
     "quality preset": ({"quality": "modrate"}, "Did you mean 'moderate'"),
@@ -131,7 +132,7 @@ def test_a_fixed_scale_is_a_dial():
     assert spec.set_dials(statistics, {"constancy.scale": 1.0})["constancy.scale"] == 1.0
     with pytest.raises(SpecificationError, match=r"Did you mean 'constancy\.scale'"):
         spec.set_dials(statistics, {"constancy.scle": 1.0})
-    with pytest.raises(SpecificationError, match="from 0"):
+    with pytest.raises(SpecificationError, match=r"from 0\.01"):
         spec.set_dials(statistics, {"constancy.scale": -1.0})
 
 
@@ -147,16 +148,16 @@ def test_monotone_judges_can_be_drawn_for_any_number_of_levels(levels):
 
 
 def test_the_two_samplers_of_monotone_judges_agree(monkeypatch):
-    """Rejection (exact) against the chain of rows, four levels: means within 5 standard errors, 600 draws each."""
+    """Rejection (exact) against the chain of rows, four levels: means within 5 standard errors, 300 draws each."""
     from bayeskit_models.judges import monotone
 
     rng = np.random.default_rng(0)
-    exact = monotone.draw_monotone(rng, 600, 4, base=1.0, boost=2.0, sharpness=50.0)
+    exact = monotone.draw_monotone(rng, 300, 4, base=1.0, boost=2.0, sharpness=50.0)
     monkeypatch.setattr(monotone, "_REJECTION_UP_TO", 3)
-    chain = monotone.draw_monotone(rng, 600, 4, base=1.0, boost=2.0, sharpness=50.0)
-    z = (exact.mean(0) - chain.mean(0)) / np.sqrt((exact.var(0) + chain.var(0)) / 600)
+    chain = monotone.draw_monotone(rng, 300, 4, base=1.0, boost=2.0, sharpness=50.0)
+    z = (exact.mean(0) - chain.mean(0)) / np.sqrt((exact.var(0) + chain.var(0)) / 300)
     assert np.abs(z).max() < 5.0
-    np.testing.assert_allclose(exact.std(0), chain.std(0), rtol=0.15)
+    np.testing.assert_allclose(exact.std(0), chain.std(0), rtol=0.25)
 
 
 def test_simulating_names_the_judges_and_candidates_of_own():

@@ -156,7 +156,7 @@ def _constancy(spec: JudgeSimplex, judges: int) -> list[Assumption]:
         out = [
             Assumption(
                 "constancy", "A judge's error rates differ between candidates by this much on the logit scale.", "constraint",
-                constants={"scale": Dial("constancy.scale", scale, 0.0, 10.0, "standard deviation on the logit scale")},
+                constants={"scale": Dial("constancy.scale", scale, 0.01, 10.0, "standard deviation on the logit scale")},
                 setting="constancy", alternatives=options,
             )
         ]  # fmt: skip

@@ -245,8 +245,10 @@ def _check(spec: JudgeSimplex) -> None:
                 f"constancy={spec.constancy!r}: must be one of {', '.join(_CONSTANCY)} or a scale."
                 f"{suggest(spec.constancy, _CONSTANCY)}"
             )
-    elif not _number(spec.constancy) or not 0.0 <= spec.constancy <= 10.0:
-        raise SpecificationError(f"constancy={spec.constancy!r}: a scale is a number from 0 to 10 on the logit scale.")
+    elif not _number(spec.constancy) or not (spec.constancy == 0 or 0.01 <= spec.constancy <= 10.0):
+        raise SpecificationError(
+            f"constancy={spec.constancy!r}: a scale is a number from 0.01 to 10 on the logit scale, or 0 for 'strict'."
+        )
     if spec.lowest is not None and (isinstance(spec.lowest, bool) or not isinstance(spec.lowest, int)):
         raise SpecificationError(f"lowest={spec.lowest!r}: must be the whole number that stands for the lowest level.")
     if not isinstance(spec.monotone, bool):
