@@ -164,9 +164,7 @@ def melt(rows: Rows, role: str, *, column_role: str, value_role: str) -> Rows:
     return replace(rows, n=len(row), columns=columns, missing=missing, levels=levels, ranges=ranges)
 
 
-def group(
-    rows: Rows, roles: Sequence[str], *, count: str = "count"
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def group(rows: Rows, roles: Sequence[str], *, count: str = "count") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return, for every distinct row in sorted order, the first row that shows it and its count."""
     code, size = np.zeros(rows.n, np.int64), 1
     for role in roles:
@@ -252,9 +250,7 @@ def _axis(rows: Rows, role: str) -> tuple[NDArray[np.int64], int]:
     """Return place along the axis and length of the axis; missing cells may lie outside."""
     values = rows.columns[_known(rows, role)]
     if values.ndim > 1:
-        raise SpecificationError(
-            f"count_cells: {role!r} spans several columns; make it long first, with melt()."
-        )
+        raise SpecificationError(f"count_cells: {role!r} spans several columns; make it long first, with melt().")
     if role in rows.levels:
         size = len(rows.levels[role])
         unseen = np.flatnonzero(values >= size)
@@ -271,9 +267,7 @@ def _axis(rows: Rows, role: str) -> tuple[NDArray[np.int64], int]:
     if role in rows.ranges:
         low, high = rows.ranges[role]
         return values - low, high - low + 1
-    raise SpecificationError(
-        f"count_cells: {role!r} has no levels: it is no label and no whole number bounded on both sides."
-    )
+    raise SpecificationError(f"count_cells: {role!r} has no levels: it is no label and no whole number bounded on both sides.")
 
 
 def _known(rows: Rows, role: str) -> str:

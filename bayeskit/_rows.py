@@ -66,23 +66,15 @@ class Column:
         if isinstance(self.name, tuple):
             repeated = sorted({name for name in self.name if self.name.count(name) > 1})
             if not self.name or repeated:
-                raise SpecificationError(
-                    f"{where}: name must hold different column names; got {self.name!r}."
-                )
+                raise SpecificationError(f"{where}: name must hold different column names; got {self.name!r}.")
             if self.kind == "label":
                 raise SpecificationError(f"{where}: a label is one column; got the columns {self.name!r}.")
         if self.levels is not None and (self.kind != "label" or len(set(self.levels)) != len(self.levels)):
-            raise SpecificationError(
-                f"{where}: levels are different labels of a label column; got {self.levels!r}."
-            )
+            raise SpecificationError(f"{where}: levels are different labels of a label column; got {self.levels!r}.")
         if self.kind == "label" and (self.low is not None or self.high is not None):
-            raise SpecificationError(
-                f"{where}: a label has no bounds; got low={self.low!r}, high={self.high!r}."
-            )
+            raise SpecificationError(f"{where}: a label has no bounds; got low={self.low!r}, high={self.high!r}.")
         if self.kind == "level" and (self.low is None or self.high is None or not self.low <= self.high):
-            raise SpecificationError(
-                f"{where}: a level needs low <= high; got low={self.low!r}, high={self.high!r}."
-            )
+            raise SpecificationError(f"{where}: a level needs low <= high; got low={self.low!r}, high={self.high!r}.")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -107,11 +99,7 @@ class Column:
     def rule(self) -> str:
         """One sentence: what a cell may hold."""
         if self.kind == "label":
-            text = (
-                f"one label from {list(self.levels)}"
-                if self.levels
-                else "a label: any text, or a whole number"
-            )
+            text = f"one label from {list(self.levels)}" if self.levels else "a label: any text, or a whole number"
         elif self.kind == "binary":
             text = "0 or 1, or false or true"
         else:

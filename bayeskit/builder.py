@@ -126,6 +126,11 @@ class ModelBuilder(ABC):
     # -- hooks with a default
     # -------------------------------------------------------------------------------------
 
+    @property
+    def default_target_accept(self) -> float:
+        """Target acceptance of the step size adaptation where none is asked for."""
+        return 0.9
+
     def log_constraint(
         self, values: Mapping[str, np.ndarray], statistics: xr.Dataset, dials: Mapping[str, float]
     ) -> dict[str, np.ndarray]:
@@ -195,7 +200,7 @@ class ModelBuilder(ABC):
         cores : int, optional
             Chains that run at the same time.
         target_accept : float, optional
-            Target acceptance of the step size adaptation (0.9).
+            Target acceptance of the step size adaptation (`default_target_accept` of the model).
         progress : bool
             Show a progress bar.
         dials : mapping, optional
@@ -222,7 +227,8 @@ class ModelBuilder(ABC):
         from bayeskit.engine import Sampling
         from bayeskit.fit import run
 
-        settings = Sampling(draws, tune, chains, seed, cores, target_accept, backend, progress, store)
+        target = self.default_target_accept if target_accept is None else target_accept
+        settings = Sampling(draws, tune, chains, seed, cores, target, backend, progress, store)
         rows = self.encode(table)
         return run(self, self.reduce(rows), settings, dials=dials, rows=rows)
 

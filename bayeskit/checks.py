@@ -123,15 +123,11 @@ def _validate(posterior: xr.Dataset | None, estimands: xr.Dataset | None, headli
     from bayeskit.errors import SpecificationError, suggest
 
     if posterior is None or not {"chain", "draw"} <= set(posterior.dims) or not posterior.data_vars:
-        raise SpecificationError(
-            "draws has no group 'posterior' with variables of dims chain and draw: nothing to check."
-        )
+        raise SpecificationError("draws has no group 'posterior' with variables of dims chain and draw: nothing to check.")
     known = [str(n) for g in (estimands, posterior) if g is not None for n in g.data_vars]
     for name in headline:
         if name not in known:
-            raise SpecificationError(
-                f"headline names '{name}', which is not in the draws.{suggest(name, known)}"
-            )
+            raise SpecificationError(f"headline names '{name}', which is not in the draws.{suggest(name, known)}")
 
 
 def _worst(survey: Survey, mask: NDArray[np.bool_], badness: NDArray[np.float64]) -> list[int]:
@@ -140,9 +136,7 @@ def _worst(survey: Survey, mask: NDArray[np.bool_], badness: NDArray[np.float64]
     return [int(i) for i in found[np.argsort(-key, kind="stable")][:WORST]]
 
 
-def _rows(
-    survey: Survey, elements: Iterable[int], **columns: NDArray[np.float64]
-) -> tuple[dict[str, Any], ...]:
+def _rows(survey: Survey, elements: Iterable[int], **columns: NDArray[np.float64]) -> tuple[dict[str, Any], ...]:
     return tuple(
         {
             "quantity": survey.name(i),
@@ -154,9 +148,7 @@ def _rows(
 
 
 def _check_chains(chains: int, draws: int) -> CheckResult:
-    text = (
-        f"{chains} chain{'s' if chains != 1 else ''} of {draws} draws (at least {CHAINS_MIN} chains to pass)."
-    )
+    text = f"{chains} chain{'s' if chains != 1 else ''} of {draws} draws (at least {CHAINS_MIN} chains to pass)."
     if chains >= CHAINS_MIN:
         return CheckResult("chains", Status.PASS, text)
     advice = f"Sample chains={CHAINS_MIN} or more: only chains that agree show that none was lost."
@@ -191,9 +183,7 @@ def _check_moving(s: Survey) -> CheckResult:
             "The sampler was stuck, or the quantity is constant by construction: then name it in `fixed`.",
             _rows(s, worst),
         )
-    note = (
-        f" {int(settled.sum())} whole-number estimands are the same in every draw." if settled.any() else ""
-    )
+    note = f" {int(settled.sum())} whole-number estimands are the same in every draw." if settled.any() else ""
     return CheckResult("moving", Status.PASS, f"Every quantity that can vary does.{note}")
 
 
@@ -283,9 +273,7 @@ def _check_precision(s: Survey) -> CheckResult:
 def _check_divergences(s: Survey, divergent: NDArray[np.float64] | None) -> CheckResult:
     if divergent is None:
         text = "The draws carry no record of divergences."
-        return CheckResult(
-            "divergences", Status.NOT_COMPUTED, text, "Keep the group sample_stats with the draws."
-        )
+        return CheckResult("divergences", Status.NOT_COMPUTED, text, "Keep the group sample_stats with the draws.")
     count, total = int((divergent > 0).sum()), divergent.size
     if count == 0:
         return CheckResult("divergences", Status.PASS, f"None of {total} draws diverged.")
@@ -299,9 +287,7 @@ def _check_divergences(s: Survey, divergent: NDArray[np.float64] | None) -> Chec
             f"(mean {_short(first['mean_divergent'])} there, {_short(first['mean'])} overall)."
         )
     advice = "Raise target_accept to 0.95, then 0.99; if they stay, reparameterise the part named here."
-    return CheckResult(
-        "divergences", Status.FAIL if count >= DIVERGENT_FAIL * total else Status.WARN, text, advice, rows
-    )
+    return CheckResult("divergences", Status.FAIL if count >= DIVERGENT_FAIL * total else Status.WARN, text, advice, rows)
 
 
 def _where(s: Survey) -> tuple[dict[str, Any], ...]:
@@ -316,20 +302,14 @@ def _where(s: Survey) -> tuple[dict[str, Any], ...]:
 def _check_depth(saturated: NDArray[np.float64] | None) -> CheckResult:
     if saturated is None:
         text = f"The draws carry no record of tree depth ({' or '.join(DEPTH_NAMES)})."
-        return CheckResult(
-            "tree_depth", Status.NOT_COMPUTED, text, "Keep the group sample_stats with the draws."
-        )
+        return CheckResult("tree_depth", Status.NOT_COMPUTED, text, "Keep the group sample_stats with the draws.")
     share = (saturated > 0).mean(axis=1)
     worst = int(share.argmax())
     text = f"{int((saturated > 0).sum())} of {saturated.size} draws reached the largest tree depth"
     if share[worst] <= DEPTH_WARN:
-        return CheckResult(
-            "tree_depth", Status.PASS, f"{text} (at most {100 * share[worst]:.2g} % of a chain; limit 5 %)."
-        )
+        return CheckResult("tree_depth", Status.PASS, f"{text} (at most {100 * share[worst]:.2g} % of a chain; limit 5 %).")
     text += f", {100 * share[worst]:.2g} % of chain {worst} (limit 5 %)."
-    advice = (
-        "Trajectories were cut short, which is slow rather than wrong: raise maxdepth or rescale parameters."
-    )
+    advice = "Trajectories were cut short, which is slow rather than wrong: raise maxdepth or rescale parameters."
     table = tuple({"chain": i, "share": float(v)} for i, v in enumerate(share))
     return CheckResult("tree_depth", Status.WARN, text, advice, table)
 
@@ -346,9 +326,7 @@ def _check_energy(energy: NDArray[np.float64] | None) -> CheckResult:
         return CheckResult("energy", Status.PASS, text)
     status = Status.FAIL if fraction[worst] <= BFMI_FAIL else Status.WARN
     text = f"E-BFMI is {fraction[worst]:.2g} in chain {worst} (limit {BFMI_WARN}): tails are explored slowly."
-    advice = (
-        "Reparameterise: a heavy-tailed or funnel-shaped part of the posterior; more tuning seldom cures it."
-    )
+    advice = "Reparameterise: a heavy-tailed or funnel-shaped part of the posterior; more tuning seldom cures it."
     return CheckResult(
         "energy",
         status,
@@ -404,18 +382,14 @@ def overlap_note(prior: xr.Dataset, posterior: xr.Dataset) -> CheckResult:
             usable = [i for i in range(min(x.shape[1], y.shape[1])) if np.isfinite(y[:, i]).all()]
             found += [(overlap(x[:, i], y[:, i]), element_name(after, i)) for i in usable]
     if not found:
-        return CheckResult(
-            "overlap", Status.NOT_COMPUTED, "There are no prior draws to compare with the posterior."
-        )
+        return CheckResult("overlap", Status.NOT_COMPUTED, "There are no prior draws to compare with the posterior.")
     found.sort(key=lambda pair: -pair[0])
     rest = [pair for pair in found if pair[0] > OVERLAP_NOTE]
     text = (
         f"{len(rest)} of {len(found)} parameters share more than {100 * OVERLAP_NOTE:.0f} % "
         f"of their posterior with their prior; most {found[0][1]} ({100 * found[0][0]:.0f} %)."
     )
-    advice = (
-        "The data say little about them: read the sensitivity analysis before their numbers." if rest else ""
-    )
+    advice = "The data say little about them: read the sensitivity analysis before their numbers." if rest else ""
     table = tuple({"quantity": name, "overlap": value} for value, name in found[:WORST])
     return CheckResult("overlap", Status.PASS, text, advice, table)
 

@@ -91,9 +91,7 @@ Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model: se
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A saved run, or the folder of a streamed one.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", "-s", metavar="KEY=VALUE", help="A setting of the model: JSON where it is JSON, else text."
-    ),
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="A setting of the model: JSON where it is JSON, else text."),
 ]
 SpecFile = Annotated[
     Path | None,
@@ -122,21 +120,17 @@ def _root(
 
 @app.command()
 def demo(
-    name: Annotated[
-        str, typer.Argument(metavar="[NAME]", help="Which demonstration.", show_default=True)
-    ] = "judges",
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for what it writes; made if need be.")
-    ] = Path("bayeskit-demo"),
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Which demonstration.", show_default=True)] = "judges",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for what it writes; made if need be.")] = Path(
+        "bayeskit-demo"
+    ),
     progress: Progress = True,
 ) -> None:
     """Run a demonstration on real data: rank nine LLMs by nine LLM judges, with a report."""
     points = {point.name: point for point in entry_points(group=DEMOS)}
     if name not in points:
         known = ", ".join(sorted(points)) or "none"
-        raise SpecificationError(
-            f"There is no demonstration {name!r}.{suggest(name, points)} Installed: {known}."
-        )
+        raise SpecificationError(f"There is no demonstration {name!r}.{suggest(name, points)} Installed: {known}.")
     out.mkdir(parents=True, exist_ok=True)
     _leave(_demo(points[name])(out, _console(), progress))
 
@@ -150,9 +144,7 @@ def _demo(point: EntryPoint) -> Callable[[Path, Console, bool], int]:
 
 @app.command()
 def models(
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Explain the settings of this model.")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Explain the settings of this model.")] = None,
 ) -> None:
     """List the installed models, or explain the settings of one."""
     from rich.table import Table
@@ -182,18 +174,14 @@ def models(
     told = _parameters(model)
     for field in _fields(model):
         kind, text = told.get(field.name, ("", ""))
-        table.add_row(
-            Text(field.name), Text(_default(field)), Text("\n".join(part for part in (kind, text) if part))
-        )
+        table.add_row(Text(field.name), Text(_default(field)), Text("\n".join(part for part in (kind, text) if part)))
     console.print(table)
 
 
 @app.command()
 def fit(
     model: Model,
-    table: Annotated[
-        str, typer.Argument(metavar="TABLE", help="A CSV, TSV or Parquet file, or a glob of them.")
-    ],
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="A CSV, TSV or Parquet file, or a glob of them.")],
     out: Annotated[Path, typer.Option(metavar="RUN.nc", help="Where to save the run.")],
     settings: Settings = None,
     spec: SpecFile = None,
@@ -208,9 +196,7 @@ def fit(
     cores: Annotated[int | None, typer.Option(help="Chains that run at the same time.")] = None,
     store: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR", help="New folder to stream draws into, so that a killed run can be read."
-        ),
+        typer.Option(metavar="DIR", help="New folder to stream draws into, so that a killed run can be read."),
     ] = None,
     progress: Progress = True,
 ) -> None:
@@ -284,9 +270,7 @@ def calibrate(
         list[str] | None,
         typer.Option("--size", metavar="KEY=NUMBER", help="Design of the simulated tables, as 'items=50'."),
     ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FILE.svg", help="Plot of the worst quantities.")
-    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Plot of the worst quantities.")] = None,
     progress: Progress = True,
 ) -> None:
     """Check by simulation whether the fit recovers what tables were simulated from.
@@ -390,9 +374,7 @@ def _stored(path: Path) -> Mapping[str, Any]:
             return payload  # type: ignore[no-any-return]
     except (ValueError, TypeError):
         pass
-    raise SpecificationError(
-        f'--spec: {path.name!r} must hold one JSON object {{"model": NAME, "settings": {{...}}}}.'
-    )
+    raise SpecificationError(f'--spec: {path.name!r} must hold one JSON object {{"model": NAME, "settings": {{...}}}}.')
 
 
 def _sizes(spec: ModelBuilder, given: Sequence[str] | None) -> dict[str, int]:
@@ -401,8 +383,7 @@ def _sizes(spec: ModelBuilder, given: Sequence[str] | None) -> dict[str, int]:
     for key, text in _pairs(given, "--size").items():
         if key not in known:
             raise SpecificationError(
-                f"--size {key}: {type(spec).__name__} has no such size.{suggest(key, known)} "
-                f"Its sizes: {', '.join(known)}."
+                f"--size {key}: {type(spec).__name__} has no such size.{suggest(key, known)} Its sizes: {', '.join(known)}."
             )
         if not text.isdecimal() or int(text) < 1:
             raise SpecificationError(f"--size {key}={text}: must be a whole number of at least 1.")

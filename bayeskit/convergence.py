@@ -141,10 +141,7 @@ def element_name(variable: xr.DataArray, index: int) -> str:
     if not dims:
         return str(variable.name)
     at = np.unravel_index(index, variable.shape[2:])
-    labels = [
-        str(variable.coords[d].values[i]) if d in variable.coords else str(i)
-        for d, i in zip(dims, at, strict=True)
-    ]
+    labels = [str(variable.coords[d].values[i]) if d in variable.coords else str(i) for d, i in zip(dims, at, strict=True)]
     return f"{variable.name}[{', '.join(labels)}]"
 
 

@@ -131,6 +131,9 @@ class Compiled:
     def for_data(self, statistics: xr.Dataset, dials: Mapping[str, float]) -> Any:
         """Return the sampler's program for these data and dials."""
         program = self.program
+        # Starting points are computed from the nodes of the model, not from the program's data: without this, draws
+        # would depend on what the compiled model was used for before.
+        self.set_data(statistics, dials)
         # without those that the compiler found to be unused; nutpie's two backends keep the names in different places
         keys = getattr(program, "shared_var_keys", None)
         known = {node.name for node in keys} if keys is not None else set(program._shared_data)
@@ -138,7 +141,7 @@ class Compiled:
         return program.with_data(**{k: v for k, v in updates.items() if k in known})
 
     def set_data(self, statistics: xr.Dataset, dials: Mapping[str, float]) -> None:
-        """Give the data nodes of the model new values (the sampler's program keeps its own)."""
+        """Give the data nodes of the model new values."""
         for name, value in self.built.updates(statistics, dials).items():
             self.built.model[name].set_value(value)
 

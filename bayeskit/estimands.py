@@ -81,9 +81,7 @@ def interval(draws: ArrayLike, prob: float = 0.95, kind: IntervalKind = "eti") -
 
 def _narrowest(x: FloatArray, prob: float) -> FloatArray:
     if np.isinf(x).any():
-        raise ValueError(
-            "draws holds infinite values: their narrowest interval is not defined. Use kind='eti'."
-        )
+        raise ValueError("draws holds infinite values: their narrowest interval is not defined. Use kind='eti'.")
     ordered = np.sort(x, axis=0)
     step = min(int(np.floor(prob * len(x) + _ROUNDING)), len(x) - 1)
     start = np.argmin(ordered[step:] - ordered[: len(x) - step], axis=0)[None]
@@ -277,9 +275,7 @@ def rank_coverage(lower: ArrayLike, upper: ArrayLike, truth_low: ArrayLike, trut
         wrong = np.flatnonzero(~(a <= b))
         if wrong.size:
             at = int(wrong[0])
-            raise ValueError(
-                f"{name}: position {at} holds {a.flat[at]:g} to {b.flat[at]:g}; low <= high is needed."
-            )
+            raise ValueError(f"{name}: position {at} holds {a.flat[at]:g} to {b.flat[at]:g}; low <= high is needed.")
     return float(np.mean((low <= true_high) & (true_low <= high)))
 
 

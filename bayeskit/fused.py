@@ -15,10 +15,10 @@ from hashlib import sha256
 from importlib.util import find_spec
 from typing import Any
 
+import llvmlite.binding as llvm  # type: ignore[import-untyped, unused-ignore]
 import numba
 import numpy as np
 import pytensor.tensor as pt
-import llvmlite.binding as llvm  # type: ignore[import-untyped, unused-ignore]
 from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
 from numba.core import types
 from numba.core.dispatcher import Dispatcher
@@ -161,17 +161,10 @@ class FusedOp(Op):  # type: ignore[misc, unused-ignore]
     def make_node(self, *inputs: Any) -> Apply:
         """Check and convert the symbolic inputs: differentiable ones first, then the data."""
         if len(inputs) != len(self.wrt) + len(self.data):
-            raise TypeError(
-                f"{self.name} takes {len(self.wrt)} + {len(self.data)} arrays, not {len(inputs)}."
-            )
+            raise TypeError(f"{self.name} takes {len(self.wrt)} + {len(self.data)} arrays, not {len(inputs)}.")
         n = len(self.wrt)
-        wrt = [
-            _as_tensor(x, "float64", ndim, self.name) for x, ndim in zip(inputs[:n], self.wrt, strict=True)
-        ]
-        data = [
-            _as_tensor(x, kind[:-1], int(kind[-1]), self.name)
-            for x, kind in zip(inputs[n:], self.data, strict=True)
-        ]
+        wrt = [_as_tensor(x, "float64", ndim, self.name) for x, ndim in zip(inputs[:n], self.wrt, strict=True)]
+        data = [_as_tensor(x, kind[:-1], int(kind[-1]), self.name) for x, kind in zip(inputs[n:], self.data, strict=True)]
         return Apply(self, [*wrt, *data], [pt.dscalar(), *(x.type() for x in wrt)])
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: list[list[Any]]) -> None:

@@ -103,9 +103,7 @@ def encode(
 # --- the request ------------------------------------------------------------------------------------------
 
 
-def _check_request(
-    columns: Sequence[Column], levels: Mapping[str, Sequence[str]] | None, new_levels: str, fold: bool
-) -> None:
+def _check_request(columns: Sequence[Column], levels: Mapping[str, Sequence[str]] | None, new_levels: str, fold: bool) -> None:
     if not columns:
         raise SpecificationError("encode: columns is empty; declare at least one Column.")
     roles = [column.role for column in columns]
@@ -119,20 +117,10 @@ def _check_request(
         if role not in labels:
             hint = suggest(role, labels)
             raise SpecificationError(f"encode: levels names {role!r}; the label roles are {labels}.{hint}")
-        if (
-            len(set(names)) != len(names)
-            or isinstance(names, str)
-            or not all(isinstance(n, str) for n in names)
-        ):
-            raise SpecificationError(
-                f"encode: levels[{role!r}] must be different texts; got {tuple(names)!r:.200}."
-            )
+        if len(set(names)) != len(names) or isinstance(names, str) or not all(isinstance(n, str) for n in names):
+            raise SpecificationError(f"encode: levels[{role!r}] must be different texts; got {tuple(names)!r:.200}.")
     for column in columns:
-        if (
-            fold
-            and column.role == "count"
-            and (column.kind != "count" or column.wide or column.allow_missing)
-        ):
+        if fold and column.role == "count" and (column.kind != "count" or column.wide or column.allow_missing):
             raise SpecificationError("encode: with fold=True the role 'count' is one column of kind 'count'.")
 
 
@@ -150,9 +138,7 @@ def _present(column: Column, table: Table, notes: list[str]) -> bool:
                 fix="rename or drop all but one.",
             )
         if not column.required:
-            notes.append(
-                f"Column {name!r} ({column.sentence}) is not in the table; the fit goes on without it."
-            )
+            notes.append(f"Column {name!r} ({column.sentence}) is not in the table; the fit goes on without it.")
             return False
         names = ", ".join(repr(other) for other in table.names[:12])
         more = f" and {len(table.names) - 12} more" if len(table.names) > 12 else ""
@@ -160,9 +146,7 @@ def _present(column: Column, table: Table, notes: list[str]) -> bool:
             f"is not in the table.{suggest(name, table.names)}{table.hint}",
             column=name,
             rule=column.rule,
-            fix=f"name one of its columns: {names}{more}."
-            if names
-            else "the table has no columns with names.",
+            fix=f"name one of its columns: {names}{more}." if names else "the table has no columns with names.",
         )
     return True
 
@@ -192,9 +176,7 @@ class _Coder:
         if column.kind == "label":
             self._add_label(column, data.columns[column.names[0], "label"])
             return
-        done = [
-            _code_number(column, name, data.columns[name, _mode(column)], self.notes) for name in column.names
-        ]
+        done = [_code_number(column, name, data.columns[name, _mode(column)], self.notes) for name in column.names]
         values = np.stack([array for array, _ in done], axis=1) if column.wide else done[0][0]
         mask = np.stack([empty for _, empty in done], axis=1) if column.wide else done[0][1]
         self.columns[role] = values
@@ -221,9 +203,7 @@ class _Coder:
                 np.flatnonzero(null),
                 fix="drop the rows, or write a label of your own for them, such as 'unknown'.",
             )
-        occurs = np.bincount(
-            source.values[~null] if null.any() else source.values, minlength=len(source.categories)
-        )
+        occurs = np.bincount(source.values[~null] if null.any() else source.values, minlength=len(source.categories))
         used = sorted({label for label, times in zip(source.categories, occurs, strict=True) if times})
         if not used:
             raise _nothing(column, name)
@@ -250,9 +230,7 @@ class _Coder:
         if not new:
             return codes
         if role in self.known and self.new_levels == "population":
-            self.notes.append(
-                f"Column {name!r}: {len(new)} unseen labels stand for new groups of the population."
-            )
+            self.notes.append(f"Column {name!r}: {len(new)} unseen labels stand for new groups of the population.")
             return codes
         labels = ", ".join(show(label) for label in new[:5]) + (", ..." if len(new) > 5 else "")
         hint = next((found for label in new[:5] if (found := suggest(label, places))), "")
@@ -276,9 +254,7 @@ class _Coder:
         roles = [role for role in self.columns if role != "count"]
         small = fold(whole, roles)
         first, totals = group(whole, roles)
-        parts = {
-            role: (array[first], names) for role, (array, names) in self.parts.items() if role != "count"
-        }
+        parts = {role: (array[first], names) for role, (array, names) in self.parts.items() if role != "count"}
         return replace(small, digest=digest({**parts, "count": (totals, ())}, ordered=False))
 
     def _multiply(self, data: Sources) -> None:
@@ -307,9 +283,7 @@ def _recode(
     return np.asarray(table[codes], np.int64)
 
 
-def _code_number(
-    column: Column, name: str, source: Source, notes: list[str]
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def _code_number(column: Column, name: str, source: Source, notes: list[str]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Check one numeric column; return its values (-1 or NaN where missing) and the mask of missing cells."""
     _check_type(column, name, source, notes)
     values, null = source.values, source.null
@@ -396,9 +370,7 @@ def _check_type(column: Column, name: str, source: Source, notes: list[str]) -> 
     if source.kind == "bool" and column.kind in ("number", "count"):
         rows = np.flatnonzero(~source.null)
         shown = [bool(value) for value in source.values[rows[:5]]]
-        raise _fault(
-            "holds true and false, not numbers.", column, name, rows, shown, "name a column of numbers."
-        )
+        raise _fault("holds true and false, not numbers.", column, name, rows, shown, "name a column of numbers.")
     if source.kind == "bool" and column.kind != "binary":
         notes.append(f"Column {name!r}: false and true are taken as 0 and 1.")
 
@@ -428,13 +400,9 @@ def _note_labels(name: str, source: Source, used: list[str], notes: list[str]) -
 # --- faults -----------------------------------------------------------------------------------------------
 
 
-def _fault(
-    problem: str, column: Column, name: str, rows: NDArray[Any], values: Sequence[Any] = (), fix: str = ""
-) -> DataError:
+def _fault(problem: str, column: Column, name: str, rows: NDArray[Any], values: Sequence[Any] = (), fix: str = "") -> DataError:
     examples = rows[:_EXAMPLES].tolist()
-    return DataError(
-        problem, column=name, rows=examples, found=len(rows), values=values, rule=column.rule, fix=fix
-    )
+    return DataError(problem, column=name, rows=examples, found=len(rows), values=values, rule=column.rule, fix=fix)
 
 
 def _nothing(column: Column, name: str) -> DataError:

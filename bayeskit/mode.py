@@ -135,7 +135,7 @@ class _Objective:
         value = self.evaluate(x)[0]
         for _ in range(20):
             gradient, hessian = self.evaluate(x)[2], self.hessian(x)
-            if np.max(np.abs(gradient)) < 1e-10:
+            if np.max(np.abs(gradient)) < 1e-10 or not np.isfinite(hessian).all():
                 break
             eigenvalues, vectors = np.linalg.eigh(-hessian)
             floor = 1e-8 * max(float(np.abs(eigenvalues).max()), 1e-12)
@@ -203,7 +203,9 @@ def find_mode(
     candidates = [objective.start] + [
         objective.start + rng.normal(0.0, 1.0, objective.start.shape) for _ in range(max(starts, 1) - 1)
     ]
-    best = max((objective.minimise_from(x)[0] for x in candidates), key=lambda x: objective.evaluate(x)[0])
+    best = max(
+        (objective.minimise_from(x)[0] for x in candidates), key=lambda x: np.nan_to_num(objective.evaluate(x)[0], nan=-np.inf)
+    )
     value, likelihood, gradient, natural = objective.evaluate(best)
     status, message = _judge(objective, best, gradient)
     errors = (
@@ -231,6 +233,9 @@ def _runaway(objective: _Objective, x: np.ndarray, hessian: np.ndarray) -> list[
 
 def _judge(objective: _Objective, x: np.ndarray, gradient: np.ndarray) -> tuple[str, str]:
     hessian = objective.hessian(x)
+    if not np.isfinite(hessian).all() or not np.isfinite(gradient).all():
+        bad = int(np.flatnonzero(~np.isfinite(hessian).all(1) | ~np.isfinite(gradient))[0])
+        return "not converged", f"the density has no finite derivative in {_variable_of(objective, bad)} where the search ended"
     curvature, vectors = np.linalg.eigh(-hessian)
     largest = max(float(curvature.max(initial=0.0)), 1e-300)
     runaway = _runaway(objective, x, hessian)

@@ -108,7 +108,7 @@ def _load_file(path: Path) -> Fit:
     import xarray as xr
 
     try:
-        with xr.open_datatree(path, engine="h5netcdf") as opened:
+        with xr.open_datatree(path, engine="h5netcdf", phony_dims="access") as opened:
             if _ATTRIBUTE not in opened.attrs:
                 raise StorageError(f"{path.name!r} is a netCDF file, but not a bayeskit run.")
             record = _checked(json.loads(opened.attrs[_ATTRIBUTE]), path.name)

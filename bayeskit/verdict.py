@@ -71,9 +71,7 @@ class CheckResult:
     def from_dict(cls, payload: Mapping[str, Any]) -> CheckResult:
         """Rebuild a result from `to_dict`."""
         table = tuple(dict(row) for row in payload.get("table", ()))
-        return cls(
-            payload["name"], Status(payload["status"]), payload["text"], payload.get("advice", ""), table
-        )
+        return cls(payload["name"], Status(payload["status"]), payload["text"], payload.get("advice", ""), table)
 
 
 @dataclass(frozen=True)

@@ -105,9 +105,7 @@ def main(arguments: list[str] | None = None) -> pd.DataFrame:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", type=Path)
     parser.add_argument("--judges", type=int, nargs="+", default=[1, 3, 5])
-    parser.add_argument(
-        "--columns", nargs="+", help="columns of verdicts (default: all others)"
-    )
+    parser.add_argument("--columns", nargs="+", help="columns of verdicts (default: all others)")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--replicates", type=int, default=40)
     parser.add_argument("--first", type=int, default=0, help="seed of the first replicate")

@@ -30,9 +30,7 @@ def open_table(table: Any) -> Table:
     DataError
         If the form is not supported, or no such file exists.
     """
-    if isinstance(table, str | Path) or (
-        _is_list(table) and all(isinstance(part, str | Path) for part in table)
-    ):
+    if isinstance(table, str | Path) or (_is_list(table) and all(isinstance(part, str | Path) for part in table)):
         from bayeskit.readers.files import FileTable
 
         return FileTable(table)

@@ -258,9 +258,7 @@ def _header(path: Path, form: Literal["csv", "parquet"]) -> _File:
             if ".tsv" in (suffix.lower() for suffix in path.suffixes):
                 mark = "\t"
             else:
-                mark = max(
-                    _DELIMITERS, key=first.count
-                )  # the first of them wins a draw, so a lone column is fine
+                mark = max(_DELIMITERS, key=first.count)  # the first of them wins a draw, so a lone column is fine
             stream.seek(0)
             header: list[str] = next(csv.reader(stream, delimiter=mark), [])
     except (UnicodeDecodeError, csv.Error, OSError) as error:

@@ -34,9 +34,7 @@ class FrameTable:
 
     def read(self, wanted: Sequence[tuple[str, Mode]], *, fold: bool = False) -> Sources:
         """Read columns; `fold` changes nothing, since the table is in memory already."""
-        columns = {
-            (name, mode): _source(self._fetch(self._keys.index(name)), name, mode) for name, mode in wanted
-        }
+        columns = {(name, mode): _source(self._fetch(self._keys.index(name)), name, mode) for name, mode in wanted}
         lengths = {name: len(source.null) for (name, _), source in columns.items()}
         if len(set(lengths.values())) > 1:
             shown = ", ".join(f"{name!r}: {length}" for name, length in lengths.items())

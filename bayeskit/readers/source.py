@@ -205,9 +205,7 @@ def from_numpy(array: NDArray[Any], name: str, mode: Mode) -> Source:
         return Source("bool", array.astype(np.int64), np.zeros(len(array), bool), dtype=dtype)
     if array.dtype.kind == "c":
         rows = np.arange(len(array))
-        return Source(
-            "other", np.zeros(len(array)), rows < 0, bad_rows=rows, bad_values=tuple(array[:5]), dtype=dtype
-        )
+        return Source("other", np.zeros(len(array)), rows < 0, bad_rows=rows, bad_values=tuple(array[:5]), dtype=dtype)
     if array.dtype.kind == "U":
         return from_objects(array.tolist(), name, mode, dtype)
     return from_arrow(pa.array(array, from_pandas=True), name, mode, dtype)
@@ -244,9 +242,7 @@ def from_objects(values: list[Any], name: str, mode: Mode, dtype: str = "object"
             fix="decode the file with its own encoding.",
         ) from None
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
-        rows = np.array(
-            [row for row, value in enumerate(values) if families.get(type(value)) != "missing"], np.int64
-        )
+        rows = np.array([row for row, value in enumerate(values) if families.get(type(value)) != "missing"], np.int64)
         kinds = sorted({type(values[row]).__name__ for row in rows[:1000]})
         raise DataError(
             f"holds objects that are neither text nor numbers ({', '.join(kinds)}).",

@@ -104,9 +104,7 @@ def build_report(fit: Fit, prob: float = 0.95, kind: Literal["eti", "hdi"] = "et
     if not 0.0 < prob < 1.0:
         raise SpecificationError(f"prob is {prob!r}; it must lie strictly between 0 and 1 (0.95, not 95).")
     if kind not in ("eti", "hdi"):
-        raise SpecificationError(
-            f"kind is {kind!r}; it must be 'eti' (equal-tailed) or 'hdi' (highest density)."
-        )
+        raise SpecificationError(f"kind is {kind!r}; it must be 'eti' (equal-tailed) or 'hdi' (highest density).")
     verdict = fit.verdict
     model = type(fit.spec).__name__
     return Report(
@@ -290,9 +288,7 @@ def _data(fit: Fit) -> Section:
     facts += [(f"Missing in {role}", int(count)) for role, count in missing.items()]
     if not any(int(count) for count in missing.values()):
         facts.append(("Missing values", "none recorded"))
-    blocks.append(
-        Table(("What", "Found"), tuple(facts), "The data as the model read them.", ("left", "left"))
-    )
+    blocks.append(Table(("What", "Found"), tuple(facts), "The data as the model read them.", ("left", "left")))
     notes = tuple(getattr(fit, "notes", ()))
     if notes:
         blocks.append(Note("info", "Noticed while reading the table.", tuple(map(str, notes))))
@@ -304,20 +300,14 @@ def _data(fit: Fit) -> Section:
 
 
 def _assumptions(fit: Fit) -> Section:
-    lead = Paragraph(
-        "The data alone do not decide these answers. They rest on what follows, and change with it."
-    )
+    lead = Paragraph("The data alone do not decide these answers. They rest on what follows, and change with it.")
     try:
         assumptions = fit.assumptions
     except BayeskitError as error:
-        return Section(
-            "Assumptions", "assumptions", (lead, Note("warn", "The list is not available.", (str(error),)))
-        )
+        return Section("Assumptions", "assumptions", (lead, Note("warn", "The list is not available.", (str(error),))))
     if not assumptions:
         return Section("Assumptions", "assumptions", (Note("warn", "The model declares no assumption."),))
-    rows = tuple(
-        (a.name, a.sentence, _formula(a, fit.dials), _LEVELS.get(a.level, a.level)) for a in assumptions
-    )
+    rows = tuple((a.name, a.sentence, _formula(a, fit.dials), _LEVELS.get(a.level, a.level)) for a in assumptions)
     blocks: list[Block] = [
         lead,
         Table(("Name", "In words", "In numbers", "What it is"), rows, "Every assumption of this fit."),
@@ -355,9 +345,7 @@ def _bound(value: float) -> str:
 
 
 def _checks(verdict: Verdict) -> Section:
-    rows = tuple(
-        (_title(r), f"{_SIGNS[r.status]} {r.status.value}", r.text, r.advice or None) for r in verdict.results
-    )
+    rows = tuple((_title(r), f"{_SIGNS[r.status]} {r.status.value}", r.text, r.advice or None) for r in verdict.results)
     blocks: list[Block] = [
         Table(
             ("Check", "Outcome", "Finding", "What to do next"),

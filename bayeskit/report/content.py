@@ -144,21 +144,15 @@ class Table:
         object.__setattr__(self, "rows", tuple(tuple(row) for row in self.rows))
         for i, row in enumerate(self.rows):
             if len(row) != len(self.columns):
-                raise ValueError(
-                    f"Row {i} of the table has {len(row)} cells; it has {len(self.columns)} columns."
-                )
+                raise ValueError(f"Row {i} of the table has {len(row)} cells; it has {len(self.columns)} columns.")
         if not self.alignment:
             object.__setattr__(self, "alignment", tuple(self._side(j) for j in range(len(self.columns))))
         if len(self.alignment) != len(self.columns):
-            raise ValueError(
-                f"alignment has {len(self.alignment)} entries; the table has {len(self.columns)} columns."
-            )
+            raise ValueError(f"alignment has {len(self.alignment)} entries; the table has {len(self.columns)} columns.")
 
     def _side(self, column: int) -> Alignment:
         cells = [row[column] for row in self.rows if row[column] is not None]
-        return (
-            "right" if cells and all(not isinstance(c, str) or _NUMERIC.match(c) for c in cells) else "left"
-        )
+        return "right" if cells and all(not isinstance(c, str) or _NUMERIC.match(c) for c in cells) else "left"
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +247,7 @@ class Report:
 def marked(sections: Iterable[Section], mark: str, provisional: bool = False) -> tuple[Section, ...]:
     """Return the sections with every table and figure labelled as not to be relied on."""
     return tuple(
-        dataclasses.replace(s, blocks=tuple(_marked(block, mark, provisional) for block in s.blocks))
-        for s in sections
+        dataclasses.replace(s, blocks=tuple(_marked(block, mark, provisional) for block in s.blocks)) for s in sections
     )
 
 

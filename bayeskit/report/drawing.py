@@ -62,9 +62,7 @@ class Canvas:
         import matplotlib as mpl
 
         buffer = io.BytesIO()
-        form: dict[str, Any] = (
-            {"format": "png", "dpi": 160} if raster else {"format": "svg", "metadata": _NO_METADATA}
-        )
+        form: dict[str, Any] = {"format": "png", "dpi": 160} if raster else {"format": "svg", "metadata": _NO_METADATA}
         with mpl.rc_context(_STYLE), _Quiet():
             self.page.savefig(buffer, bbox_inches="tight", pad_inches=0.06, facecolor="white", **form)
         data = buffer.getvalue()

@@ -39,9 +39,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    environment.filters.update(
-        cell=_cell, source=_source, typename=lambda block: type(block).__name__.lower()
-    )
+    environment.filters.update(cell=_cell, source=_source, typename=lambda block: type(block).__name__.lower())
     return environment
 
 

@@ -123,9 +123,7 @@ def test_sampling_time_does_not_depend_on_rows(rows: int) -> None:
     fit = spec.fit(table, seed=1, progress=False)
     steps = float(fit.draws["sample_stats"]["n_steps"].sum())
     seconds = time.perf_counter() - start
-    print(
-        f"\n{rows} rows: {seconds:.2f} s, {steps:.0f} gradients after warm-up, {1e6 * seconds / steps:.0f} us each"
-    )
+    print(f"\n{rows} rows: {seconds:.2f} s, {steps:.0f} gradients after warm-up, {1e6 * seconds / steps:.0f} us each")
     assert fit.provenance["data"]["rows"] == len(table)
 
 

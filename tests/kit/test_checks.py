@@ -222,9 +222,7 @@ def test_bad_nuisance_with_good_estimands_warns():
 
 
 def test_a_bad_estimand_fails_and_leads_the_table():
-    verdict = run_checks(
-        tree({"phi": stuck(noise())}, {"risk": slow(seed=7, rho=0.98), "other": noise(seed=5)})
-    )
+    verdict = run_checks(tree({"phi": stuck(noise())}, {"risk": slow(seed=7, rho=0.98), "other": noise(seed=5)}))
     assert result(verdict, "r_hat").status is Status.FAIL
     assert result(verdict, "r_hat").table[0]["quantity"] == "risk"
     assert "Among the answers the worst is risk" in result(verdict, "r_hat").text
@@ -325,9 +323,7 @@ def test_missing_statistics_are_not_computed_and_never_pass():
     assert verdict.status is Status.NOT_COMPUTED
     assert str(verdict).startswith("NOT COMPUTED: 3 of 9 checks could not be computed: divergences")
     record = stats(energy=np.full((CHAINS, DRAWS), np.nan))
-    assert (
-        result(run_checks(tree({"mu": noise()}, sample_stats=record)), "energy").status is Status.NOT_COMPUTED
-    )
+    assert result(run_checks(tree({"mu": noise()}, sample_stats=record)), "energy").status is Status.NOT_COMPUTED
 
 
 def test_a_centred_funnel_fails():
@@ -360,9 +356,7 @@ def test_worst_of_rule():
     assert [r.name for r in Verdict((WARN, FAIL, GOOD)).concerns] == ["c", "b"]
 
 
-@pytest.mark.parametrize(
-    ("results", "status"), [((GOOD,), Status.WARN), ((FAIL, GOOD), Status.FAIL), ((), Status.WARN)]
-)
+@pytest.mark.parametrize(("results", "status"), [((GOOD,), Status.WARN), ((FAIL, GOOD), Status.FAIL), ((), Status.WARN)])
 def test_partial_is_never_pass(results, status):
     verdict = Verdict(results, partial=True)
     assert verdict.status is status
@@ -407,9 +401,7 @@ def test_overlap_of_equal_and_of_distant_draws():
     assert overlap(a, a + 100) == pytest.approx(0.0)
     assert overlap(rng.normal(size=400), rng.normal(size=4000)) > 0.85
     # Two unit normals one sd apart: 2 Phi(-1/2).
-    assert overlap(rng.normal(size=200_000), rng.normal(1, size=200_000), bins=200) == pytest.approx(
-        0.617, abs=0.01
-    )
+    assert overlap(rng.normal(size=200_000), rng.normal(1, size=200_000), bins=200) == pytest.approx(0.617, abs=0.01)
     assert overlap(np.zeros(10), np.zeros(20)) == 1.0
 
 

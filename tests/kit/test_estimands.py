@@ -13,9 +13,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from bayeskit import estimands as es
 
 SMALL = settings(max_examples=60, deadline=None)
-scores_few = arrays(
-    np.float64, st.tuples(st.integers(1, 12), st.integers(1, 6)), elements=st.integers(-3, 3).map(float)
-)
+scores_few = arrays(np.float64, st.tuples(st.integers(1, 12), st.integers(1, 6)), elements=st.integers(-3, 3).map(float))
 probs = st.floats(0.01, 0.99)
 
 
@@ -33,9 +31,7 @@ def brute_ranks(scores, descending=True):
 def test_equal_tailed_interval_of_a_grid_is_exact():
     grid = np.linspace(0, 1, 1001)
     assert es.interval(grid, 0.9) == pytest.approx([0.05, 0.95], abs=1e-12)
-    assert es.interval(np.stack([grid, 10 * grid], 1), 0.5) == pytest.approx(
-        np.array([[0.25, 0.75], [2.5, 7.5]])
-    )
+    assert es.interval(np.stack([grid, 10 * grid], 1), 0.5) == pytest.approx(np.array([[0.25, 0.75], [2.5, 7.5]]))
 
 
 def test_narrowest_interval_of_exponential_quantiles_starts_at_zero():
@@ -164,9 +160,7 @@ def test_rank_intervals_equal_brute_force_and_hold_their_mass(scores, prob):
     for j in range(k):
         ordered = np.sort(r[:, j])
         tail = (1 - prob) / 2
-        assert eti[j].tolist() == [
-            ordered[max(int(np.ceil(q * s - 1e-9 * s)), 1) - 1] for q in (tail, 1 - tail)
-        ]
+        assert eti[j].tolist() == [ordered[max(int(np.ceil(q * s - 1e-9 * s)), 1) - 1] for q in (tail, 1 - tail)]
         runs = [
             (hi - lo, -np.sum((ordered >= lo) & (ordered <= hi)), lo, hi)
             for lo in range(1, k + 1)

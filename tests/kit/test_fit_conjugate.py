@@ -166,6 +166,15 @@ def test_same_seed_same_draws_whatever_the_cores(normal_fit):
     assert not np.array_equal(runs[0], other)
 
 
+def test_draws_do_not_depend_on_what_was_done_before(normal_fit, normal_table):
+    """Starting points come from the nodes of the model, which modes and likelihood values set to other data."""
+    runs = []
+    for sd in (0.1, 5.0):
+        normal_fit.spec.mode(normal_table.assign(y=normal_table["y"] * sd), dials={"mu.mu": 10 * sd, "mu.sigma": sd})
+        runs.append(normal_fit.refit(seed=3, draws=50, tune=50).posterior["mu"].values)
+    np.testing.assert_array_equal(*runs)
+
+
 def test_two_chains_are_a_prefix_of_four(normal_fit):
     two, four = (normal_fit.refit(seed=3, chains=c, draws=100, tune=100).posterior["mu"].values for c in (2, 4))
     np.testing.assert_array_equal(two, four[:2])

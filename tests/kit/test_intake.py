@@ -34,9 +34,7 @@ JUDGE = Column("judge", "judge", "label", "who judged the answer")
 SCORE = Column("score", "score", "level", "the verdict", low=1, high=5)
 LONG = [WHO, JUDGE, SCORE]
 LABELS = st.one_of(
-    st.sampled_from(
-        ["", "NaN", "nan", "None", "=cmd", "<script>", "a/b", "é", "e\u0301", " a", "a", "-1", "0", "\x00"]
-    ),
+    st.sampled_from(["", "NaN", "nan", "None", "=cmd", "<script>", "a/b", "é", "e\u0301", " a", "a", "-1", "0", "\x00"]),
     st.text(max_size=6),
 )
 
@@ -351,9 +349,7 @@ def test_faults_are_found_in_every_library():
     for make in (pd.DataFrame, pl.DataFrame, pa.table, lambda cells: pl.DataFrame(cells).lazy()):
         with pytest.raises(DataError, match=r"Column 'g': 1 row has no label\.\n  rows: 1 "):
             encode(make(bad), label())
-        with pytest.raises(
-            DataError, match=r"Column 'x': 1 value is not finite\.\n  rows: 1 .*\n  values: inf"
-        ):
+        with pytest.raises(DataError, match=r"Column 'x': 1 value is not finite\.\n  rows: 1 .*\n  values: inf"):
             encode(make(bad), number())
 
 

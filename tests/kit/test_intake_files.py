@@ -146,9 +146,7 @@ def test_counts_are_summed_when_a_file_is_folded(tmp_path):
 
 def test_order_of_rows_survives_a_file_of_many_blocks(tmp_path):
     n = 1_000_000
-    frame = pd.DataFrame(
-        {"g": np.array([f"label-{i}" for i in range(97)])[np.arange(n) % 97], "x": np.arange(n)}
-    )
+    frame = pd.DataFrame({"g": np.array([f"label-{i}" for i in range(97)])[np.arange(n) % 97], "x": np.arange(n)})
     frame.to_csv(tmp_path / "t.csv", index=False)
     rows = encode(tmp_path / "t.csv", [G, X])
     assert (rows.columns["x"] == np.arange(n)).all()

@@ -133,3 +133,14 @@ def test_stable_form_is_kept():
 
     x = pt.dscalar("x")
     assert float(pytensor.function([x], pt.log(pt.sigmoid(x)), mode=quick_mode())(-800.0)) == -800.0
+
+
+def test_no_derivative_is_no_crash(normal_table, monkeypatch):
+    """Where the search ends at a point without derivatives, that is said; linear algebra does not raise."""
+    from bayeskit.mode import _Objective
+
+    monkeypatch.setattr(_Objective, "hessian", lambda self, x: np.full((x.size, x.size), np.nan))
+    mode = examples.NormalNormal().mode(normal_table)
+    assert mode.status == "not converged"
+    assert "no finite derivative in mu" in mode.message
+    assert np.isnan(mode.standard_errors["mu"]).all()

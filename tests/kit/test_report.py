@@ -212,9 +212,7 @@ def check_page(text):
 # --- numbers ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("mcse", "expected"), [(0.004, 2), (0.01, 2), (0.011, 1), (0.1, 1), (0.11, 0), (3.0, 0), (1e-12, 6)]
-)
+@pytest.mark.parametrize(("mcse", "expected"), [(0.004, 2), (0.01, 2), (0.011, 1), (0.1, 1), (0.11, 0), (3.0, 0), (1e-12, 6)])
 def test_digits_stop_where_the_error_begins(mcse, expected):
     assert decimals(mcse) == expected
 
@@ -330,9 +328,7 @@ def test_a_partial_fit_never_passes_and_is_provisional():
     assert "PASS" not in markdown.splitlines()[0]
     assert "Partial run: provisional" in markdown
     assert "~~" not in markdown
-    assert (
-        to_markdown(build_report(make_fit(partial=True, bad=True))).splitlines()[0].startswith("**PARTIAL: ")
-    )
+    assert to_markdown(build_report(make_fit(partial=True, bad=True))).splitlines()[0].startswith("**PARTIAL: ")
     assert build_report(make_fit(partial=True, bad=True)).banner.kind == "fail"
 
 
@@ -350,9 +346,7 @@ def test_the_models_own_sections_come_first_and_are_marked_too():
     assert build_report(make_fit(own=own)).figures() == ()
 
 
-@pytest.mark.parametrize(
-    ("prob", "kind", "words"), [(0.95, "eti", "95 % equal-tailed"), (0.9, "hdi", "90 % highest-density")]
-)
+@pytest.mark.parametrize(("prob", "kind", "words"), [(0.95, "eti", "95 % equal-tailed"), (0.9, "hdi", "90 % highest-density")])
 def test_interval_kind_and_probability_are_stated(prob, kind, words):
     report = build_report(make_fit(), prob, kind)
     for text in (to_markdown(report), Page(to_html(report)).text()):
@@ -446,9 +440,7 @@ def nasty_report():
     values = np.linspace(0, 1, len(NASTY))
     blocks = [Table(("Label", "x"), tuple((v, i) for i, v in enumerate(NASTY)), "Corpus.")]
     blocks += [fg.interval_plot(NASTY, values, values - 0.1, values + 0.1, xlabel=NASTY[0])]
-    blocks += (
-        [Paragraph(v) for v in NASTY] + [Note("info", v, (v,)) for v in NASTY] + [Code(v, v) for v in NASTY]
-    )
+    blocks += [Paragraph(v) for v in NASTY] + [Note("info", v, (v,)) for v in NASTY] + [Code(v, v) for v in NASTY]
     sections = tuple(Section(v, v, tuple(blocks) if i == 0 else ()) for i, v in enumerate(NASTY))
     return Report(NASTY[1], Note("fail", f"FAIL: {NASTY[1]}", NASTY), sections, NASTY[2])
 
@@ -609,9 +601,7 @@ def test_figures_tell_their_numbers_in_words(name):
 
 def test_figures_survive_any_label():
     values = np.arange(len(NASTY), dtype=float)
-    figure = fg.interval_plot(
-        NASTY, values, values - 1, values + 1, groups=NASTY, reference=1.0, reference_label=NASTY[0]
-    )
+    figure = fg.interval_plot(NASTY, values, values - 1, values + 1, groups=NASTY, reference=1.0, reference_label=NASTY[0])
     assert b"<script" not in figure.data
     fg.matrix_plot(NASTY[:14], np.full((14, 14), 0.5))
     fg.rank_plot(NASTY[-12:], np.full((12, 12), 1 / 12))

@@ -81,7 +81,10 @@ def test_tied_groups(paired_fit):
     groups = paired_fit.tied_groups()
     assert set().union(*map(set, groups)) == set(paired_fit.candidates)
     assert paired_fit.candidates.index(groups[0][0]) in np.argsort(-paired_fit.posterior_mean_scores())[: len(groups[0])]
-    assert all(len(g) == 1 for g in paired_fit.tied_groups(0.5 + 1e-9)) or len(paired_fit.tied_groups(0.5 + 1e-9)) <= len(groups) + 3
+    assert (
+        all(len(g) == 1 for g in paired_fit.tied_groups(0.5 + 1e-9))
+        or len(paired_fit.tied_groups(0.5 + 1e-9)) <= len(groups) + 3
+    )
 
 
 def test_judges(paired_fit, three_level_fit):

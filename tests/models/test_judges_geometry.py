@@ -51,9 +51,7 @@ def test_quality_is_the_volume_ratio_and_det_of_the_drops(seed, m):
     theta = random_judges(np.random.default_rng(seed), m, 10)
     whole = geo.simplex_volume(np.eye(m))
     np.testing.assert_allclose(geo.simplex_volume(theta) / whole, geo.judge_quality(theta), atol=1e-12)
-    np.testing.assert_allclose(
-        np.abs(np.linalg.det(geo.cdf_drops(theta))), geo.judge_quality(theta), atol=1e-12
-    )
+    np.testing.assert_allclose(np.abs(np.linalg.det(geo.cdf_drops(theta))), geo.judge_quality(theta), atol=1e-12)
 
 
 @given(seeds, levels)

@@ -234,10 +234,7 @@ def test_tail_probabilities_are_near_uniform_under_constancy(levels):
     theta = 0.5 * rng.dirichlet(np.ones(levels), size=(4, levels)) + 0.5 * np.eye(levels)
     gamma = np.einsum("km,jml->kjl", pi, theta)
     tails = np.array(
-        [
-            idn.constancy_diagnostic(rng.multinomial(300, gamma), replicates=99, seed=rng).tail_probability
-            for _ in range(300)
-        ]
+        [idn.constancy_diagnostic(rng.multinomial(300, gamma), replicates=99, seed=rng).tail_probability for _ in range(300)]
     )
     assert (tails <= 0.05).mean() <= 0.09
     assert abs((tails <= 0.25).mean() - 0.25) < 0.09
@@ -251,9 +248,7 @@ def test_tail_probabilities_with_missing_cells_and_unequal_numbers():
     answers = rng.integers(50, 600, size=(8, 4)) * (rng.random((8, 4)) < 0.85)
     tails = np.array(
         [
-            idn.constancy_diagnostic(
-                binary_counts(rng, gamma, answers), replicates=99, seed=rng
-            ).tail_probability
+            idn.constancy_diagnostic(binary_counts(rng, gamma, answers), replicates=99, seed=rng).tail_probability
             for _ in range(100)
         ]
     )

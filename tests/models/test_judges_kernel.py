@@ -74,8 +74,7 @@ def test_pointwise_against_enumeration_of_the_true_levels():
             for c in cell[ptr[i] : ptr[i + 1]]:
                 r = row[c]
                 product *= sum(
-                    np.exp(log_level[r, q, m] + sum(log_theta[r, j, m, scores[c, j]] for j in range(3)))
-                    for m in range(2)
+                    np.exp(log_level[r, q, m] + sum(log_theta[r, j, m, scores[c, j]] for j in range(3))) for m in range(2)
                 )
             total += product
         assert found == pytest.approx(np.log(total), rel=1e-12)

@@ -55,9 +55,7 @@ def describe(name: str) -> dict[str, Any]:
     known = names()
     if name not in known:
         listing = ", ".join(map(repr, known))
-        raise SpecificationError(
-            f"name={name!r}: no such data set; there are {listing}.{suggest(name, known)}"
-        )
+        raise SpecificationError(f"name={name!r}: no such data set; there are {listing}.{suggest(name, known)}")
     text = resources.files(__name__).joinpath(f"{name}.json").read_text(encoding="utf-8")
     description: dict[str, Any] = json.loads(text)
     return description

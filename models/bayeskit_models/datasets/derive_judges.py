@@ -50,16 +50,12 @@ def derive(source: str | Path, target: str | Path) -> int:
     seen = Counter((row["candidate"], row["item"]) for row in rows)
     twice = next((key for key, times in seen.items() if times > 1), None)
     if twice is not None:
-        raise ValueError(
-            f"candidate {twice[0]!r} has item {twice[1]!r} more than once: keep one row per answer."
-        )
+        raise ValueError(f"candidate {twice[0]!r} has item {twice[1]!r} more than once: keep one row per answer.")
     counts: Counter[tuple[str, ...]] = Counter()
     for position, row in enumerate(rows):
         values = tuple(row[name] for name in ("gold", *judges))
         if row["gold"] not in ("0", "1") or any(value not in ("0", "1", "") for value in values):
-            raise ValueError(
-                f"row {position}: {values} holds something other than 0, 1 or (for a judge) nothing."
-            )
+            raise ValueError(f"row {position}: {values} holds something other than 0, 1 or (for a judge) nothing.")
         counts[(row["candidate"], *values)] += 1
     with Path(target).open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle, lineterminator="\n")
@@ -71,12 +67,8 @@ def derive(source: str | Path, target: str | Path) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: derive the table and print its SHA-256, which goes into the provenance sidecar."""
-    parser = argparse.ArgumentParser(
-        description="Count identical answers of an item-level table of verdicts."
-    )
-    parser.add_argument(
-        "source", type=Path, help="item-level CSV: candidate, item, gold, one column per judge"
-    )
+    parser = argparse.ArgumentParser(description="Count identical answers of an item-level table of verdicts.")
+    parser.add_argument("source", type=Path, help="item-level CSV: candidate, item, gold, one column per judge")
     parser.add_argument("target", type=Path, help="table of counts to write")
     options = parser.parse_args(arguments)
     answers = derive(options.source, options.target)

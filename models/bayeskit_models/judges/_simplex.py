@@ -18,9 +18,7 @@ def points_of(name: str, value: ArrayLike) -> Floats:
     """Return `value` as float points (..., M) with M >= 2."""
     array = np.asarray(value, dtype=np.float64)
     if array.ndim < 1 or array.shape[-1] < 2:
-        raise ValueError(
-            f"{name} has shape {array.shape}: the last axis must hold the M >= 2 probabilities of one point."
-        )
+        raise ValueError(f"{name} has shape {array.shape}: the last axis must hold the M >= 2 probabilities of one point.")
     return array
 
 
@@ -29,8 +27,7 @@ def judges_of(name: str, value: ArrayLike) -> Floats:
     array = np.asarray(value, dtype=np.float64)
     if array.ndim < 2 or array.shape[-1] != array.shape[-2] or array.shape[-1] < 2:
         raise ValueError(
-            f"{name} has shape {array.shape}: the last two axes must be M x M with M >= 2 "
-            "(rows: true levels, columns: scores)."
+            f"{name} has shape {array.shape}: the last two axes must be M x M with M >= 2 (rows: true levels, columns: scores)."
         )
     return array
 

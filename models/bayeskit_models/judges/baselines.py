@@ -58,9 +58,7 @@ def _cell_mask(cells: ArrayLike | None, shape: tuple[int, int]) -> NDArray[np.bo
         return np.ones(shape, dtype=bool)
     mask = np.asarray(cells)
     if mask.shape != shape or mask.dtype != bool:
-        raise ValueError(
-            f"cells has shape {mask.shape} and type {mask.dtype}: expected boolean of shape {shape}."
-        )
+        raise ValueError(f"cells has shape {mask.shape} and type {mask.dtype}: expected boolean of shape {shape}.")
     return mask
 
 
@@ -230,6 +228,4 @@ def averaging_from_cells(
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(totals.astype(np.int64), shares, size=(draws, size, judges)).astype(np.float64)
     values = np.arange(1.0, levels + 1.0)
-    return _result(
-        _mean_over_judges(table @ values, totals), _mean_over_judges(drawn @ values, totals), "cells"
-    )
+    return _result(_mean_over_judges(table @ values, totals), _mean_over_judges(drawn @ values, totals), "cells")

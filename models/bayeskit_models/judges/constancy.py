@@ -176,9 +176,7 @@ def _fit_affine_rank(matrix: Floats, weights: Floats, rank: int, sweeps: int = 3
         rest = np.swapaxes(matrix - mean[:, None, :], 1, 2)
         scores = _solve_weighted(loadings, rest, scaled.T)
         fitted = mean[:, None, :] + scores @ np.swapaxes(loadings, 1, 2)
-        scores = np.linalg.qr(scores)[
-            0
-        ]  # only the span matters for the next sweep; this keeps it conditioned
+        scores = np.linalg.qr(scores)[0]  # only the span matters for the next sweep; this keeps it conditioned
         previous, loss = loss, (scaled * (matrix - fitted) ** 2).sum(axis=(1, 2))
         if (previous - loss <= 1e-9 * loss + 1e-18).all():
             break
@@ -275,14 +273,10 @@ def constancy_diagnostic(
     simulated = rng.multinomial(totals.astype(np.int64), shares, size=(replicates, rows, judges))
     replica = simulated[..., 1:] / np.maximum(totals, 1.0)[..., None]
     noise, _ = _residuals(replica.reshape(replicates, rows, -1), weights, rank, judges)
-    return _conclude(
-        cells[0], noise, np.where(weights > 0, observed[0], fitted[0]), freedom, totals > 0, rank
-    )
+    return _conclude(cells[0], noise, np.where(weights > 0, observed[0], fitted[0]), freedom, totals > 0, rank)
 
 
-def _diagnostic_input(
-    counts: ArrayLike, clean: ArrayLike | None, replicates: int
-) -> tuple[Floats, Floats, Floats]:
+def _diagnostic_input(counts: ArrayLike, clean: ArrayLike | None, replicates: int) -> tuple[Floats, Floats, Floats]:
     """Check the arguments of `constancy_diagnostic`; return counts used, frequencies, weights."""
     if replicates < 1:
         raise ValueError(f"replicates={replicates}: at least one simulated data set is needed.")
@@ -309,9 +303,7 @@ def _why_not(observed: Bools, levels: int) -> str:
     return f"not testable: {int(observed.sum())} cells with answers leave no constraint; more are needed."
 
 
-def _conclude(
-    cells: Floats, noise: Floats, filled: Floats, freedom: int, observed: Bools, rank: int
-) -> ConstancyDiagnostic:
+def _conclude(cells: Floats, noise: Floats, filled: Floats, freedom: int, observed: Bools, rank: int) -> ConstancyDiagnostic:
     """Compare residuals (K, J) of the data with those of the replicates (B, K, J)."""
     judge, judge_noise = cells.sum(axis=0), noise.sum(axis=1)
     total, total_noise = judge.sum(), judge_noise.sum(axis=-1)

@@ -83,9 +83,7 @@ class DominanceProbability:
     draws: int
 
 
-def dominance_from_draws(
-    gamma_a: ArrayLike, gamma_b: ArrayLike, *, tolerance: float = 0.0
-) -> DominanceProbability:
+def dominance_from_draws(gamma_a: ArrayLike, gamma_b: ArrayLike, *, tolerance: float = 0.0) -> DominanceProbability:
     """Posterior probability that all CDF differences of a pair have one sign, from draws (proposition T4).
 
     Parameters
@@ -109,9 +107,7 @@ def dominance_from_draws(
     a, b = points_of("gamma_a", gamma_a), points_of("gamma_b", gamma_b)
     same_levels(gamma_a=a, gamma_b=b)
     if a.ndim < 2 or b.ndim < 2 or a.shape[0] != b.shape[0] or a.shape[0] == 0:
-        raise ValueError(
-            f"gamma_a has shape {a.shape}, gamma_b {b.shape}: both need the same S >= 1 draws on axis 0."
-        )
+        raise ValueError(f"gamma_a has shape {a.shape}, gamma_b {b.shape}: both need the same S >= 1 draws on axis 0.")
     delta = exceedance(b) - exceedance(a)
     bad = ~np.isfinite(delta).all(axis=(0, -1))
     shares = [np.where(bad, np.nan, mask.mean(axis=0)) for mask in _above(delta, tolerance)]

@@ -101,15 +101,10 @@ def simplex_figure(fit: JudgeFit) -> Figure:
             parse_math=False,
         )
     for corner, label, shift in zip(_CORNERS, fit.level_labels, ((-8, -12), (0, 8), (8, -12)), strict=True):
-        ax.annotate(
-            f"level {label}", corner, xytext=shift, textcoords="offset points", ha="center", fontsize=9
-        )
+        ax.annotate(f"level {label}", corner, xytext=shift, textcoords="offset points", ha="center", fontsize=9)
     ax.plot(*_CORNERS.mean(0), "+", color=GRID, ms=8)
     ax.legend(loc="upper right", frameon=False, fontsize=8)
-    told = "; ".join(
-        f"{name} ({', '.join(f'{v:.2f}' for v in row)})"
-        for name, row in zip(fit.candidates, shares, strict=True)
-    )
+    told = "; ".join(f"{name} ({', '.join(f'{v:.2f}' for v in row)})" for name, row in zip(fit.candidates, shares, strict=True))
     return page.figure(
         f"Triangle of the three levels with the judges' vertices. Posterior mean shares of candidates at levels "
         f"{', '.join(map(str, fit.level_labels))}: {told}.",

@@ -285,9 +285,7 @@ def score_steps(theta: ArrayLike, *, singular: Singular = "raise") -> Floats:
     return solve(drops, np.ones(drops.shape[:-1]), singular)
 
 
-def pair_difference(
-    gamma_a: ArrayLike, gamma_b: ArrayLike, theta: ArrayLike, *, singular: Singular = "raise"
-) -> Floats:
+def pair_difference(gamma_a: ArrayLike, gamma_b: ArrayLike, theta: ArrayLike, *, singular: Singular = "raise") -> Floats:
     """Difference ``E_b - E_a`` of expected true levels: ``sum_l Delta_l u_l`` (propositions T1 and T4).
 
     ``Delta_l = P(score of b > l) - P(score of a > l)`` is data; ``u`` (`score_steps`) is the judge. For M =

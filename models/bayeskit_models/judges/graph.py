@@ -25,8 +25,8 @@ _ANSWERS = ("cell_row", "cell_scores", "cell_gold", "item_ptr", "item_cell", "it
 def write_graph(spec: JudgeSimplex, graph: Graph) -> None:
     """Write priors, judges and likelihood of a specification."""
     kind = graph.structure["likelihood"]
-    if kind == "marginal" and graph.structure["large"] and _plain_binary(spec, graph):
-        _write_large(spec, graph)
+    if kind == "marginal" and graph.structure["geometry"] != "plain" and _plain_binary(spec, graph):
+        _write_plain_marginal(spec, graph)
         return
     vertices = _vertices(spec, graph)
     shift = _shift(graph)
@@ -46,47 +46,57 @@ def write_graph(spec: JudgeSimplex, graph: Graph) -> None:
 
 
 def _plain_binary(spec: JudgeSimplex, graph: Graph) -> bool:
-    """Whether the geometry for much data applies: two levels, one stratum, no cells of a judge's own, no gold."""
+    """Whether the geometries of the marginal likelihood apply: two levels, one stratum, no cells of a judge's own, no gold."""
     extra = {"self_deviation", "stratum_scale"} & set(graph.assumptions)
     return is_binary(spec) and not extra and "gold_counts" not in graph.statistics
 
 
-def _write_large(spec: JudgeSimplex, graph: Graph) -> None:
-    """Two levels and much data: coordinates that the data determine one by one."""
+def _ridge_coordinates(graph: Graph) -> tuple[Any, Any]:
+    """Prevalence and judges' matrices, in coordinates that the data determine one by one; see `likelihood.ridge`."""
     candidates, judges = graph.sizes["candidate"], graph.sizes["judge"]
-    if spec.constancy == "strict":
-        place = 0
-        others = (judges - 1,)
-        pi, quality, lean, jacobian = lik.ridge(
-            graph.coordinate("reference_share", (candidates,)),
-            graph.coordinate("best_share", others),
-            graph.coordinate("worst_ratio", others),
-            graph.coordinate("lower_end", ()),
-            graph.coordinate("upper_end", ()),
-            place,
-            judges,
-        )
-        prevalence = graph.transformed("prevalence", pt.stack([1.0 - pi, pi], axis=-1), jacobian)
-        quality = graph.transformed("judge_quality", quality, 0.0)
-        lean = graph.transformed("judge_lean", lean, 0.0)
-        shift: Any = _no_shift(graph)
+    pi, quality, lean, jacobian = lik.ridge(
+        graph.coordinate("reference_share", (candidates,)),
+        graph.coordinate("best_share", (judges - 1,)),
+        graph.coordinate("worst_ratio", (judges - 1,)),
+        graph.coordinate("lower_end", ()),
+        graph.coordinate("upper_end", ()),
+        0,
+        judges,
+    )
+    prevalence = graph.transformed("prevalence", pt.stack([1.0 - pi, pi], axis=-1), jacobian)
+    quality = graph.transformed("judge_quality", quality, 0.0)
+    lean = graph.transformed("judge_lean", lean, 0.0)
+    return prevalence, lik.binary_vertices(quality, lean)
+
+
+def _write_plain_marginal(spec: JudgeSimplex, graph: Graph) -> None:
+    """Two levels without items: the shares are known only up to the two ends of a line, so that line is sampled."""
+    if spec.constancy == "strict" or graph.structure["geometry"] == "ridge":
+        prevalence, vertices = _ridge_coordinates(graph)
+        shift = _shift(graph)
     else:
         prevalence = graph.prior("prevalence")
         quality, lean = graph.prior("judge_quality"), graph.prior("judge_lean")
-        scale, shared = _constancy_parts(graph)
-        shared = np.zeros((candidates, judges, 2)) if shared is None else shared
-        deviation, jacobian = lik.centred_deviation(
-            quality,
-            lean,
-            prevalence[:, 1],
-            scale,
-            shared,
-            graph.coordinate("logit_share", (candidates, judges)),
-            graph.coordinate("across", (candidates, judges)),
-        )
-        deviation = graph.transformed("constancy_deviation", deviation, jacobian)
-        shift = scale[:, None] * deviation + shared
-    graph.likelihood(panel.marginal(lik.binary_vertices(quality, lean), shift, prevalence, *_counts(graph)))
+        vertices = lik.binary_vertices(quality, lean)
+        shift = _centred_shift(graph, prevalence, quality, lean)
+    graph.likelihood(panel.marginal(vertices, shift, prevalence, *_counts(graph)))
+
+
+def _centred_shift(graph: Graph, prevalence: Any, quality: Any, lean: Any) -> Any:
+    """Deviations from constancy through the shares that much data determine; see `likelihood.centred_deviation`."""
+    cells = (graph.sizes["candidate"], graph.sizes["judge"])
+    scale, shared = _constancy_parts(graph)
+    shared = np.zeros((*cells, 2)) if shared is None else shared
+    deviation, jacobian = lik.centred_deviation(
+        quality,
+        lean,
+        prevalence[:, 1],
+        scale,
+        shared,
+        graph.coordinate("logit_share", cells),
+        graph.coordinate("across", cells),
+    )
+    return scale[:, None] * graph.transformed("constancy_deviation", deviation, jacobian) + shared
 
 
 def _vertices(spec: JudgeSimplex, graph: Graph) -> Any:

@@ -75,9 +75,7 @@ def clean_cells(
         if judge not in columns:
             raise ValueError(f"own: {judge!r} is not a judge; the judges are {', '.join(map(repr, judges))}.")
         if isinstance(owned, str):
-            raise ValueError(
-                f"own[{judge!r}] is the string {owned!r}: pass a list of candidates, [{owned!r}]."
-            )
+            raise ValueError(f"own[{judge!r}] is the string {owned!r}: pass a list of candidates, [{owned!r}].")
         for candidate in owned:
             if candidate not in rows:
                 listing = ", ".join(map(repr, candidates))
@@ -169,9 +167,7 @@ def comparability(clean: ArrayLike, *, scores: ArrayLike | None = None) -> Compa
     """
     cells = np.asarray(clean)
     if cells.ndim != 2 or cells.dtype != bool:
-        raise ValueError(
-            f"clean has shape {cells.shape} and type {cells.dtype}: pass a boolean (K, J) array."
-        )
+        raise ValueError(f"clean has shape {cells.shape} and type {cells.dtype}: pass a boolean (K, J) array.")
     size = len(cells)
     diagonal = np.eye(size, dtype=bool)
     shared = cells.astype(np.int64) @ cells.astype(np.int64).T
@@ -183,9 +179,7 @@ def comparability(clean: ArrayLike, *, scores: ArrayLike | None = None) -> Compa
     if scores is not None:
         order = np.asarray(scores, dtype=np.float64)
         if order.shape != (size,) or not np.isfinite(order).all():
-            raise ValueError(
-                f"scores: expected {size} finite values, one per candidate; got shape {order.shape}."
-            )
+            raise ValueError(f"scores: expected {size} finite values, one per candidate; got shape {order.shape}.")
         down = _reach(direct & (order[:, None] > order[None, :]))
         transitive = (down | down.T) & ~direct & ~diagonal
     unresolved = linked if scores is None else transitive

@@ -143,7 +143,7 @@ class JudgeFit(Fit):
         if not self._monotone:
             text += " Without monotone judges every order rests on the prior that judges lean to the truth."
             if self.dials.get("judge_vertices.boost") == 0.0:
-                text += " Here the prior does not lean either, so nothing can be ranked: every order is as probable as its reverse."
+                text += " Here the prior does not lean either, so nothing can be ranked."
         return text
 
     @property
@@ -231,7 +231,12 @@ class JudgeFit(Fit):
         quality = self.estimands["quality"].transpose("chain", "draw", "judge").values
         pooled = quality.reshape(-1, quality.shape[-1])
         bounds = interval(pooled, prob)
-        table = {"quality": pooled.mean(0), "lower": bounds[:, 0], "upper": bounds[:, 1], "prior_quality": self._prior_quality()}
+        table = {
+            "quality": pooled.mean(0),
+            "lower": bounds[:, 0],
+            "upper": bounds[:, 1],
+            "prior_quality": self._prior_quality(),
+        }
         base, mean = self.spec.base, self._vertices.mean(0)
         for m in range(self.spec.levels):
             for score in range(self.spec.levels):

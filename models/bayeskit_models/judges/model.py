@@ -115,25 +115,24 @@ class JudgeSimplex(ModelBuilder):
             return "paired"
         return "marginal" if isinstance(self.judge, str) else "joint"
 
+    @property
+    def default_target_accept(self) -> float:
+        """Shorter steps for the marginal likelihood, whose posterior is bounded by what judges can be."""
+        return 0.95 if self.chosen_likelihood == "marginal" else 0.9
+
     def columns(self) -> tuple[Column, ...]:
         """Candidate and verdicts, and whichever of item, gold, count and stratum are named."""
         low, high = self.base, self.base + self.levels - 1
         out = [Column("candidate", self.candidate, "label", "what is ranked")]
         if isinstance(self.judge, str):
             out.append(Column("judge", self.judge, "label", "who gave the verdict"))
-            out.append(
-                Column("score", self.score, "level", "the verdict", low=low, high=high, allow_missing=True)
-            )
+            out.append(Column("score", self.score, "level", "the verdict", low=low, high=high, allow_missing=True))
         else:
-            out.append(
-                Column("judges", self.judge, "level", "the judges' verdicts", low=low, high=high, allow_missing=True)
-            )
+            out.append(Column("judges", self.judge, "level", "the judges' verdicts", low=low, high=high, allow_missing=True))
         if self.item is not None:
             out.append(Column("item", self.item, "label", "the item that was answered"))
         if self.gold is not None:
-            out.append(
-                Column("gold", self.gold, "level", "the true level", low=low, high=high, allow_missing=True)
-            )
+            out.append(Column("gold", self.gold, "level", "the true level", low=low, high=high, allow_missing=True))
         if self.count is not None:
             out.append(Column("count", self.count, "count", "how many identical rows this row stands for"))
         if self.stratum is not None:
@@ -257,7 +256,9 @@ def _check(spec: JudgeSimplex) -> None:
     if spec.likelihood == "paired" and spec.item is None:
         raise SpecificationError("likelihood='paired' needs the column of the items: item='...'.")
     if spec.likelihood == "joint" and not wide and spec.item is None:
-        raise SpecificationError("likelihood='joint' on a long table needs item='...', to know which verdicts are on one answer.")
+        raise SpecificationError(
+            "likelihood='joint' on a long table needs item='...', to know which verdicts are on one answer."
+        )
     if spec.count is not None and spec.item is not None:
         raise SpecificationError("count and item exclude each other: an item is answered once by each candidate.")
     if not spec.monotone and _number(spec.quality) and spec.quality == 0:

@@ -177,7 +177,9 @@ def paired_kernel(
     Differentiable: vertices (J, M, V), shift (R or 1, J, M), location (R,) of the rows on the logit scale, spread (1,) of the
     difficulty, gaps (M - 2,) of the thresholds. A NaN anywhere gives the value NaN. `nodes` and `log_weight` (Q,) are those of a standardised difficulty.
     """
-    if not (all_numbers(vertices) and all_numbers(shift) and all_numbers(location) and all_numbers(spread) and all_numbers(gaps)):
+    if not (
+        all_numbers(vertices) and all_numbers(shift) and all_numbers(location) and all_numbers(spread) and all_numbers(gaps)
+    ):
         zeros = np.zeros(vertices.shape), np.zeros(shift.shape), np.zeros(location.shape)
         return np.nan, zeros[0], zeros[1], zeros[2], np.zeros(1), np.zeros(gaps.shape)
     log_theta = _spread_rows(_shifted(vertices, shift), location.size)

@@ -185,5 +185,3 @@ def _table(spec: JudgeSimplex, design: _Design, scores: np.ndarray, truth: np.nd
         return frame
     folded: pd.DataFrame = frame.groupby(list(frame.columns), dropna=False, as_index=False).size()
     return folded.rename(columns={"size": spec.count})
-
-

@@ -93,7 +93,7 @@ def marginal_statistics(rows: Rows, *, levels: int, lowest: int, drop: np.ndarra
     if known.sum() > 0:
         out["gold_counts"] = (("candidate", "stratum", "judge", "level", "score"), known)
     smallest = out["verdicts"].sum("score").min().item()
-    out.attrs = {"likelihood": "marginal", "large": bool(smallest >= CENTRED_FROM)}
+    out.attrs = {"likelihood": "marginal", "geometry": "centred" if smallest >= CENTRED_FROM else "ridge"}
     return out
 
 
@@ -180,9 +180,7 @@ def answer_statistics(
         seen = scores[:, j] >= 0
         np.add.at(verdicts[:, j], (candidate[seen], scores[seen, j]), count[seen])
     told = (scores >= 0).any(1) | (gold >= 0)
-    candidate, stratum, item, scores, gold, count = (
-        a[told] for a in (candidate, stratum, item, scores, gold, count)
-    )
+    candidate, stratum, item, scores, gold, count = (a[told] for a in (candidate, stratum, item, scores, gold, count))
     row = candidate * strata + stratum
     first, cell = _fold_cells(row, scores, gold, levels)
     if likelihood == "paired":
@@ -205,7 +203,7 @@ def answer_statistics(
         },
         coords=coords if "stratum" in coords else coords | {"stratum": ["all"]},
     )
-    out.attrs = {"likelihood": likelihood, "large": False}
+    out.attrs = {"likelihood": likelihood, "geometry": "plain"}
     return out
 
 
