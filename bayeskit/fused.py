@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -23,7 +24,7 @@ from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
 from numba.core import types
 from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic
-from pytensor import config
+from pytensor.configdefaults import config
 from pytensor.gradient import DisconnectedType, disconnected_type, grad_not_implemented
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
@@ -281,6 +282,8 @@ def _copy_out(gradient: str, shaped_as: str, ndim: int) -> list[str]:
 
 
 _ENTRIES: dict[str, Any] = {}
+numba_any: Any = numba  # its package exports names that it does not declare
+numba_types: Any = types
 
 
 def _entry(op: FusedOp) -> str:
@@ -312,11 +315,11 @@ def _entry(op: FusedOp) -> str:
         ]
     )
     function = compile_numba_function_src(
-        body + "\n", "entry", {"__name__": __name__, "carray": numba.carray, "kernel": op.function}, cache_key=symbol
+        body + "\n", "entry", {"__name__": __name__, "carray": numba_any.carray, "kernel": op.function}, cache_key=symbol
     )
-    pointers = [types.CPointer(getattr(types, kind)) for kind, _ in kinds]
-    doubles = [types.CPointer(types.float64)] * (1 + len(gradients))
-    signature = types.void(*pointers, types.CPointer(types.int64), *doubles)
+    pointers = [numba_types.CPointer(getattr(types, kind)) for kind, _ in kinds]
+    doubles = [numba_types.CPointer(types.float64)] * (1 + len(gradients))
+    signature = types.void(*pointers, numba_types.CPointer(types.int64), *doubles)
     compiled = numba.cfunc(signature, cache=bool(config.numba__cache))(function)
     llvm.add_symbol(symbol, compiled.address)
     _ENTRIES[symbol] = (compiled, signature)
@@ -360,7 +363,7 @@ def _register_jax() -> None:
 
     @jax_funcify.register(FusedOp)
     def call_from_jax(op: FusedOp, **_: Any) -> Any:
-        import jax
+        jax: Any = import_module("jax")
 
         def run(*inputs: Any) -> tuple[np.ndarray, ...]:
             results = op.function(*[np.ascontiguousarray(x) for x in inputs])

@@ -113,7 +113,7 @@ def _judges(spec: JudgeSimplex) -> list[Assumption]:
                 alternatives=("vague", "weak", "moderate", "strong"),
             ),
             Assumption(
-                "judge_lean", "A judge of given quality may be strict or lenient: any split of its errors is equally plausible.",
+                "judge_lean", "A judge of given quality may be strict or lenient: any split of its errors is as plausible.",
                 "hyper", Prior("Beta", dims=("judge",), alpha=1.0, beta=1.0),
             ),
         ]  # fmt: skip
@@ -187,7 +187,7 @@ def _learned(options: tuple[str | float, ...], judges: int) -> list[Assumption]:
         ),
         Assumption(
             "shared_share",
-            "Judges err alike: this share of the differences between candidates is common to all judges, probably under a half.",
+            "Judges err alike: this share of the differences between candidates is common to them, probably under a half.",
             "hyper", Prior("Beta", alpha=1.0, beta=3.0),
         ),
         Assumption(

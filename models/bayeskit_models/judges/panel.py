@@ -174,8 +174,9 @@ def paired_kernel(
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Log likelihood of answers to shared items; see `kernel.answers_kernel` for the data.
 
-    Differentiable: vertices (J, M, V), shift (R or 1, J, M), location (R,) of the rows on the logit scale, spread (1,) of the
-    difficulty, gaps (M - 2,) of the thresholds. A NaN anywhere gives the value NaN. `nodes` and `log_weight` (Q,) are those of a standardised difficulty.
+    Differentiable: vertices (J, M, V), shift (R or 1, J, M), location (R,) of the rows on the logit scale, spread (1,) of
+    the difficulty, gaps (M - 2,) of the thresholds. A NaN anywhere gives the value NaN. `nodes` and `log_weight` (Q,) are
+    those of a standardised difficulty.
     """
     if not (
         all_numbers(vertices) and all_numbers(shift) and all_numbers(location) and all_numbers(spread) and all_numbers(gaps)
@@ -196,8 +197,8 @@ def paired_kernel(
 def joint_kernel(vertices, shift, prevalence, cell_row, cell_scores, cell_gold, cell_count):  # type: ignore[no-untyped-def]
     """Log likelihood of independent answers, each scored by several judges.
 
-    Differentiable: vertices (J, M, V), shift (R or 1, J, M), prevalence (R, M). Data: the row (C,), scores (C, J) (-1 where there
-    is none) and true level (C,) (-1 where unknown) of every distinct answer, and how many answers are like it (C,).
+    Differentiable: vertices (J, M, V), shift (R or 1, J, M), prevalence (R, M). Data: the row (C,), scores (C, J) (-1 where
+    there is none) and true level (C,) (-1 where unknown) of every distinct answer, and how many answers are like it (C,).
     """
     if not (all_numbers(vertices) and all_numbers(shift) and all_numbers(prevalence)):
         return np.nan, np.zeros(vertices.shape), np.zeros(shift.shape), np.zeros(prevalence.shape)

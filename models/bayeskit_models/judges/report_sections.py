@@ -48,7 +48,7 @@ def _ranking(fit: JudgeFit, prob: float) -> Section:
     groups = "; ".join(", ".join(group) for group in fit.tied_groups(prob))
     blocks: list[Block] = [
         Paragraph(ranking.note), table, score_figure(fit, prob), rank_figure(fit, prob),
-        Paragraph(f"Groups that the posterior does not separate with probability {prob:.0%} (a candidate can be in two): {groups}."),
+        Paragraph(f"Groups that the posterior does not separate at {prob:.0%} (a candidate can be in two): {groups}."),
     ]  # fmt: skip
     if fit.spec.levels == 3:
         blocks.append(simplex_figure(fit))
