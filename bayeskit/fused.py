@@ -10,7 +10,9 @@ Importing this module imports numba and PyTensor. Do so where a model is built, 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
@@ -247,26 +249,26 @@ def _digest(function: Any) -> str:
     Compiled code is cached on disk under this key, so an edit of the kernel, of a kernel that its module uses (in whichever
     file) or of this module must change it.
     """
-    sources = [inspect.getsource(inspect.getmodule(_digest))]  # type: ignore[arg-type]
-    seen: set[str] = set()
-    queue = [function.py_func]
+    names, sources = {__name__}, [_source(__name__)]
+    queue = [function.py_func.__module__]
     while queue:
-        module = inspect.getmodule(queue.pop())
-        name = getattr(module, "__name__", "")
-        if name in seen:
+        name = queue.pop()
+        if name in names:
             continue
-        seen.add(name)
-        sources.append(_source(module))
-        queue += [v.py_func for v in vars(module).values() if isinstance(v, Dispatcher)]
+        names.add(name)
+        sources.append(_source(name))
+        queue += [v.py_func.__module__ for v in vars(sys.modules[name]).values() if isinstance(v, Dispatcher)]
     code = function.py_func.__code__
     key = [function.py_func.__qualname__, repr((code.co_code, code.co_consts)), numba.__version__, *sources]
     return sha256("\n".join(key).encode()).hexdigest()
 
 
-def _source(module: Any) -> str:
+@cache
+def _source(module: str) -> str:
+    """Source of a module by its name (found by name: `inspect.getmodule` looks through all modules there are)."""
     try:
-        return inspect.getsource(module)
-    except (OSError, TypeError):
+        return inspect.getsource(sys.modules[module])
+    except (KeyError, OSError, TypeError):
         return ""
 
 

@@ -237,6 +237,7 @@ def as_draws(spec, statistics, values):
 def test_density_is_prior_by_assumption_plus_likelihood_plus_jacobian(settings):
     spec = JudgeSimplex(**settings)
     statistics = spec.statistics(spec.simulate(4, candidates=4, judges=3, items=25).table)
+    statistics = statistics.assign_attrs(geometry="plain")  # the others have Jacobians of their own: below
     dials = {k: v * 1.25 if v else v for k, v in spec.dials(statistics).items()}  # none at its default
     logp, values, _ = densities(compiled_for(spec, statistics).built, statistics, dials, 8)
     draws = as_draws(spec, statistics, values)
@@ -322,10 +323,12 @@ def test_centred_deviation_jacobian_and_inverse(scale, common):
     np.testing.assert_allclose(gamma, 1 / (1 + np.exp(-at[:6].reshape(3, 2))), rtol=1e-10)
 
 
+@pytest.mark.parametrize("geometry", ["ridge", "centred"])
 @pytest.mark.parametrize("constancy", ["strict", "learned", 0.4])
-def test_density_of_the_large_geometries(monkeypatch, constancy):
+def test_density_of_the_geometries(monkeypatch, constancy, geometry):
     """Prior by assumption + likelihood + the numerical Jacobian of (coordinates -> variables) = the sampler's density."""
     spec, statistics = large(monkeypatch, constancy=constancy)
+    statistics = statistics.assign_attrs(geometry=geometry)
     dials = spec.dials(statistics)
     built = build(spec, statistics)
     assert built.coordinates

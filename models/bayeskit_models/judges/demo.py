@@ -27,7 +27,7 @@ __all__ = ["Comparison", "compare", "demo_model", "run_demo"]
 
 SEED = 1
 PROB = 0.95
-DRAWS, TUNE = 1000, 500
+DRAWS, TUNE = 750, 500
 FILES = ("report.html", "report.md", "run.nc", "ranking.csv")
 
 
@@ -145,7 +145,9 @@ def run_demo(out: Path, console: Console, progress: bool = True) -> int:
         "Compiling and sampling take about a minute on two cores.",
         markup=False, highlight=False,
     )  # fmt: skip
-    fit = model.fit(table.drop(columns="gold"), draws=DRAWS, tune=TUNE, chains=4, seed=SEED, progress=progress)
+    fit = model.fit(
+        table.drop(columns="gold"), draws=DRAWS, tune=TUNE, chains=4, seed=SEED, progress=progress, target_accept=0.8
+    )
     comparison = compare(fit, table)
     _show(fit, comparison, console)
     _write(fit, comparison, out)
