@@ -355,7 +355,10 @@ def test_density_of_the_geometries(monkeypatch, constancy, geometry):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("constancy", "geometry"), [("strict", "ridge"), ("learned", "ridge"), ("learned", "centred")])
+@pytest.mark.parametrize(
+    ("constancy", "geometry"),
+    [("strict", "ridge"), ("learned", "ridge"), pytest.param("learned", "centred", marks=pytest.mark.unproven)],
+)
 def test_geometries_have_the_same_posterior(constancy, geometry):
     spec = JudgeSimplex(2, likelihood="marginal", constancy=constancy)
     statistics = spec.statistics(spec.simulate(11, candidates=4, judges=3, items=200).table)
