@@ -17,7 +17,7 @@ MAP = ROOT / "docs" / "architecture.md"
 MOST_LINES, MOST_FUNCTION = 500, 60
 FORBIDDEN = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 # Put together here, so that this file does not hold what it looks for.
-HOSTS = tuple(".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"), ("anaconda", "org")))
+HOSTS = tuple(".".join(parts) for parts in (("pypi", "org"), ("python" + "hosted", "org"), ("anaconda", "org")))
 
 
 def name_of(path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -415,12 +414,3 @@ def test_overlap_note_names_what_the_prior_decides_and_never_fails():
     assert note.table[0]["quantity"] == "theta[0]"
     assert "sensitivity" in note.advice
     assert overlap_note(prior, dataset({"other": noise()})).status is Status.NOT_COMPUTED
-
-
-@pytest.mark.benchmark
-def test_five_hundred_quantities_take_less_than_a_second():
-    draws = tree({"theta": noise(500)})
-    run_checks(draws)
-    clock = time.perf_counter()
-    run_checks(draws)
-    print(f"500 quantities x 4 x 1000: {time.perf_counter() - clock:.2f} s")
