@@ -167,6 +167,8 @@ def calibrate(
         Root seed; simulation i depends on it and on i alone.
     draws, tune, chains : int
         Sampling of each fit.
+    target_accept : float, optional
+        Target acceptance of each fit (the model's `default_target_accept`).
     ranks : int
         Posterior draws (thinned, nearly independent) against which a true value is ranked.
     prob : float
@@ -187,24 +189,28 @@ def calibrate(
         raise SpecificationError(f"simulations={simulations}: at least 20 are needed to say anything.")
     runs: list[_Run] = []
     errors: list[str] = []
-    failed = 0
     thin_to = min(ranks, draws * chains)
+    target = spec.default_target_accept if target_accept is None else target_accept
     with SamplingProgress(progress) as bar:
         bar.stage("Calibrating", total=simulations)
         for index, child in enumerate(np.random.SeedSequence(seed).spawn(simulations)):
-            settings = Sampling(
-                draws, tune, chains, int(child.generate_state(1)[0]), target_accept=target_accept, progress=False
-            )
+            sampler_seed = int(child.generate_state(1)[0])
+            settings = Sampling(draws, tune, chains, sampler_seed, target_accept=target, progress=False)
             try:
                 one = _one(spec, child, settings, thin_to, dials, fit_dials, sizes)
             except (DataError, SamplingError) as error:  # a wrong specification is the caller's, and is raised
                 one = None
                 errors.append(str(error).splitlines()[0])
-            if one is None:
-                failed += 1
-            else:
+            if one is not None:
                 runs.append(one)
+            failed = index + 1 - len(runs)
             bar.step(index + 1, f", {failed} failed" if failed else "")
+    return _summarise(runs, thin_to, simulations, prob, round(time.perf_counter() - clock, 1), seed, errors)
+
+
+def _summarise(
+    runs: list[_Run], thin_to: int, simulations: int, prob: float, seconds: float, seed: int, errors: list[str]
+) -> Calibration:
     told = tuple(dict.fromkeys(errors))[:3]
     if not runs:
         raise SamplingError(f"Every one of {simulations} simulated fits failed. {' '.join(told)}".strip())
@@ -212,7 +218,7 @@ def calibrate(
     table |= _given_data(runs, thin_to)
     used = {k: _statistic(v, thin_to + 1)[0] for k, v in table.items()}
     bound = ecdf_band(len(runs), thin_to + 1, 1.0 - (1.0 - prob) / max(1, len(used)), replicates=20_000)
-    seconds = round(time.perf_counter() - clock, 1)
+    failed = simulations - len(runs)
     return Calibration(table, thin_to + 1, used, bound, failed, simulations, seconds, seed, told)
 
 

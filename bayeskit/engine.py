@@ -117,14 +117,12 @@ class Compiled:
 
     def _compile(self, built: BuiltModel) -> Any:
         global _COMPILES
-        import nutpie
+        if self.backend == "numba":
+            from bayeskit.program import compile_program
 
-        try:
-            program = nutpie.compile_pymc_model(built.model, backend=self.backend, freeze_model=False)
-        except ImportError as error:
-            raise SpecificationError(
-                "backend='jax' needs the extra: install bayeskit[jax], or leave backend='numba'."
-            ) from error
+            program = compile_program(built.model)
+        else:
+            program = _compile_with_jax(built)
         _COMPILES += 1
         return program
 
@@ -150,6 +148,18 @@ class Compiled:
         function = self.function("likelihood", _likelihood_function)
         self.set_data(statistics, dials)
         return float(function(*[np.asarray(parameters[n], dtype=float) for n in self.built.variables]))
+
+
+def _compile_with_jax(built: BuiltModel) -> Any:
+    import nutpie
+
+    try:
+        from bayeskit.fused import register_jax
+
+        register_jax()
+        return nutpie.compile_pymc_model(built.model, backend="jax", freeze_model=False)
+    except ImportError as error:
+        raise SpecificationError("backend='jax' needs the extra: install bayeskit[jax], or leave backend='numba'.") from error
 
 
 def quick_mode() -> Any:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped, unused-ignore]
@@ -357,10 +356,14 @@ def _compile_with_numba(op: FusedOp, node: Apply, **_: Any) -> Any:
     return numba_njit(scope[op.name])
 
 
-def _register_jax() -> None:
-    """Let PyTensor's jax backend run kernels too, as callbacks to the compiled code, where jax is installed."""
-    if find_spec("jax") is None:
-        return
+def register_jax() -> None:
+    """Let PyTensor's jax backend run kernels too, as callbacks to the compiled code.
+
+    Raises
+    ------
+    ImportError
+        If jax is not installed. It takes seconds to import, hence a function for those who ask for it.
+    """
     from pytensor.link.jax.dispatch.basic import jax_funcify
 
     @jax_funcify.register(FusedOp)
@@ -376,6 +379,3 @@ def _register_jax() -> None:
             return jax.pure_callback(run, tuple(jax.ShapeDtypeStruct(s, "float64") for s in shapes), *inputs)
 
         return call
-
-
-_register_jax()

@@ -264,7 +264,8 @@ def build(spec: ModelBuilder, statistics: xr.Dataset) -> BuiltModel:
 
     assumptions = {a.name: a for a in spec.assumptions(statistics)}
     sizes = parameter_sizes(statistics, list(assumptions.values()))
-    with pm.Model(coords={dim: np.arange(size) for dim, size in sizes.items()}) as model:
+    # Dials are checked against the range of their prior when they are given, so the compiled density need not do it again.
+    with pm.Model(coords={dim: np.arange(size) for dim, size in sizes.items()}, check_bounds=False) as model:
         graph = Graph(statistics, assumptions)
         spec.graph(graph)
         _check(spec, graph, model)

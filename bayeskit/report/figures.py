@@ -95,25 +95,11 @@ def interval_plot(
     page = canvas(7.4, 0.62 + 0.27 * size + (0.25 if groups or reference_label else 0.0))
     ax = page.axes
     rows = np.arange(size)[::-1]
-    names = list(dict.fromkeys(groups)) if groups is not None else [""]
-    for g, name in enumerate(names):
-        which = np.array([groups is None or v == name for v in (groups if groups is not None else labels)])
-        look = style(g)
-        ax.hlines(rows[which], low[which], high[which], color=look.colour, lw=1.6)
-        if inner is not None:
-            ends = [np.asarray(v, dtype=float)[which] for v in inner]
-            ax.hlines(rows[which], *ends, color=look.colour, lw=4.2)
-        ax.plot(
-            mid[which],
-            rows[which],
-            look.marker,
-            color=look.colour,
-            ms=6.5,
-            mec="white",
-            mew=0.8,
-            ls="",
-            label=None if groups is None else _series_label(name),
-        )
+    pairs = None if inner is None else np.array([np.asarray(v, dtype=float) for v in inner])
+    for g, name in enumerate(dict.fromkeys(groups or [""])):
+        which = np.array([groups is None or groups[i] == name for i in range(size)])
+        _intervals(ax, g, rows[which], mid[which], low[which], high[which], None if pairs is None else pairs[:, which])
+        ax.lines[-1].set_label("" if groups is None else _series_label(name))
     row_labels(page, rows, labels)
     _reference(ax, reference, reference_label)
     ax.set_ylim(-0.7, size - 0.3)
@@ -130,6 +116,17 @@ def interval_plot(
     told = _rows_told(labels, mid, low, high, places)
     alt = f"Medians with {phrase}{f' of {xlabel}' if xlabel else ''}: {told}."
     return page.figure(alt, caption or f"{_sentence(xlabel)}Points are medians, lines {phrase}.")
+
+
+def _intervals(
+    ax: Axes, series: int, rows: np.ndarray, mid: np.ndarray, low: np.ndarray, high: np.ndarray, inner: np.ndarray | None
+) -> None:
+    """Draw points and lines of one group."""
+    look = style(series)
+    ax.hlines(rows, low, high, color=look.colour, lw=1.6)
+    if inner is not None:
+        ax.hlines(rows, *inner, color=look.colour, lw=4.2)
+    ax.plot(mid, rows, look.marker, color=look.colour, ms=6.5, mec="white", mew=0.8, ls="")
 
 
 def _rows_told(labels: Sequence[str], mid: np.ndarray, low: np.ndarray, high: np.ndarray, places: int) -> str:
@@ -200,6 +197,14 @@ def density_plot(
     ax.spines["left"].set_visible(False)
     ax.set_xlabel(label_text(xlabel, 90), parse_math=False)
     _legend(ax)
+    told = _series_told(series, prob)
+    against = " The prior is drawn behind." if prior is not None else ""
+    alt = f"Posterior density{f' of {xlabel}' if xlabel else ''}: {told}.{against}"
+    return page.figure(alt, caption or f"Posterior density{f' of {xlabel}' if xlabel else ''}.{against}")
+
+
+def _series_told(series: Mapping[str, np.ndarray], prob: float) -> str:
+    """Median and equal-tailed interval of every series in words."""
     tail = (1 - prob) / 2
     told = []
     for name, x in series.items():
@@ -208,9 +213,7 @@ def density_plot(
         told.append(
             f"{name} median {_tell(m, places)}, {100 * prob:g} % equal-tailed interval {_tell(a, places)} to {_tell(b, places)}"
         )
-    against = " The prior is drawn behind." if prior is not None else ""
-    alt = f"Posterior density{f' of {xlabel}' if xlabel else ''}: {'; '.join(told)}.{against}"
-    return page.figure(alt, caption or f"Posterior density{f' of {xlabel}' if xlabel else ''}.{against}")
+    return "; ".join(told)
 
 
 def curve_plot(
@@ -263,10 +266,7 @@ def curve_plot(
         ax.plot(at, mid, color=look.colour, dashes=look.dashes or (1, 0), lw=1.9, label=_series_label(name))
         ends = [f"at {_tell(at[j])} {_tell(mid[j])} ({_tell(low[j])} to {_tell(high[j])})" for j in _marks(len(at))]
         told.append(f"{name}: {', '.join(ends)}")
-    beyond = ""
-    if observed_until is not None and observed_until < at[-1]:
-        ax.axvspan(observed_until, at[-1], facecolor="none", edgecolor="#b9c0c8", hatch="///", lw=0, zorder=0)
-        beyond = f" Beyond {_tell(observed_until)} (hatched) there are no data: extrapolation."
+    beyond = _beyond_data(ax, observed_until, float(at[-1]))
     ax.set_xlim(at[0], at[-1])
     if ylim is not None:
         ax.set_ylim(*ylim)
@@ -278,6 +278,14 @@ def curve_plot(
     alt = f"{ylabel or 'Curves'} over {xlabel or 'x'} with {phrase}. {'; '.join(told)}.{beyond}"
     default = f"{_sentence(ylabel)}Lines are medians, areas {phrase}.{beyond}"
     return page.figure(alt, caption or default)
+
+
+def _beyond_data(ax: Axes, observed_until: float | None, end: float) -> str:
+    """Hatch what lies beyond the data and return the sentence that says so."""
+    if observed_until is None or observed_until >= end:
+        return ""
+    ax.axvspan(observed_until, end, facecolor="none", edgecolor="#b9c0c8", hatch="///", lw=0, zorder=0)
+    return f" Beyond {_tell(observed_until)} (hatched) there are no data: extrapolation."
 
 
 def ecdf_difference_plot(curves: Mapping[str, ArrayLike], count: int, size: int, bound: float, *, caption: str = "") -> Figure:
