@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 import xarray as xr
-from fake_fit import make_fit
+from fake_fit import FakeFit, make_fit
 from hostile import NASTY
 
 from bayeskit.errors import SpecificationError, StorageError
