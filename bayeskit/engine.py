@@ -120,7 +120,7 @@ class Compiled:
         if self.backend == "numba":
             from bayeskit.program import compile_program
 
-            program = compile_program(built.model)
+            program = compile_program(built.model, built.jittered)
         else:
             program = _compile_with_jax(built)
         _COMPILES += 1
@@ -157,7 +157,7 @@ def _compile_with_jax(built: BuiltModel) -> Any:
         from bayeskit.fused import register_jax
 
         register_jax()
-        return nutpie.compile_pymc_model(built.model, backend="jax", freeze_model=False)
+        return nutpie.compile_pymc_model(built.model, backend="jax", freeze_model=False, jitter_rvs=built.jittered)
     except ImportError as error:
         raise SpecificationError("backend='jax' needs the extra: install bayeskit[jax], or leave backend='numba'.") from error
 

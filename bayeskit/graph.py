@@ -59,6 +59,8 @@ class BuiltModel:
         Log Jacobians of those maps.
     constraints : tuple of str
         Names of the constraints.
+    anchored : tuple of str
+        Variables whose chains all start at the centre of the prior.
     sizes : dict of str to int
         Sizes of the dimensions of parameters and of every other dimension whose size the graph asked for. The
         compiled model serves any statistics that agree in these.
@@ -72,7 +74,13 @@ class BuiltModel:
     coordinates: tuple[str, ...]
     log_jacobians: tuple[Any, ...]
     constraints: tuple[str, ...]
+    anchored: tuple[str, ...]
     sizes: dict[str, int]
+
+    @property
+    def jittered(self) -> set[Any]:
+        """The random variables whose starting points are moved at random."""
+        return {v for v in self.model.free_RVs if v.name not in self.anchored}
 
     @property
     def log_likelihood(self) -> Any:
@@ -133,6 +141,7 @@ class Graph:
     _log_jacobians: list[Any] = field(default_factory=list)
     _constraints: list[str] = field(default_factory=list)
     _potentials: list[str] = field(default_factory=list)
+    _anchored: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._sizes = _Sizes({str(k): int(v) for k, v in self.statistics.sizes.items()})
@@ -187,9 +196,16 @@ class Graph:
                 )
         return assumption
 
-    def prior(self, name: str) -> Any:
-        """Create the variable of an assumption that has a prior, and return it."""
+    def prior(self, name: str, *, anchored: bool = False) -> Any:
+        """Create the variable of an assumption that has a prior, and return it.
+
+        Chains start within one unit of the centre of every prior on the unconstrained scale. An `anchored` variable starts at
+        the centre itself: for parts whose labels could be exchanged, where chains that start apart stay in modes of
+        negligible mass.
+        """
         assumption = self._assumption(name)
+        if anchored:
+            self._anchored.append(name)
         assert assumption.prior is not None
         variable = assumption.prior.graph(name, self._prior_parameters(assumption), assumption.prior.dims, self.sizes)
         self.variables[name] = variable
@@ -280,6 +296,7 @@ def build(spec: ModelBuilder, statistics: xr.Dataset) -> BuiltModel:
         coordinates=tuple(graph._coordinates),
         log_jacobians=tuple(graph._log_jacobians),
         constraints=tuple(graph._constraints),
+        anchored=tuple(graph._anchored),
         sizes={**sizes, **graph._sizes.asked},
     )
 

@@ -77,20 +77,22 @@ def _integer_to_pointer(_context: Any, address: Any) -> Any:
 _pointer: Any = intrinsic(_integer_to_pointer)
 
 
-def compile_program(model: Any) -> Any:
+def compile_program(model: Any, jittered: set[Any]) -> Any:
     """Compile what nutpie needs to sample a PyMC model whose data stay replaceable.
 
     Parameters
     ----------
     model : pymc.Model
         With data as shared variables; they are not frozen.
+    jittered : set of random variables
+        Those whose starting points are moved by up to 1 on the unconstrained scale.
 
     Returns
     -------
     nutpie.compile_pymc.CompiledPyMCModel
-        The same as ``nutpie.compile_pymc_model(model, backend="numba", freeze_model=False)``.
+        The same as ``nutpie.compile_pymc_model(model, backend="numba", freeze_model=False, jitter_rvs=jittered)``.
     """
-    starting_point = _starting_point(model)
+    starting_point = _starting_point(model, jittered)
     n_dim, n_expanded, density, trace, start, shapes, renamed = nutpie_pymc._make_functions(
         model, mode="NUMBA", compute_grad=True, join_expanded=True, pymc_initial_point_fn=starting_point
     )
@@ -123,13 +125,11 @@ def compile_program(model: Any) -> Any:
     )
 
 
-def _starting_point(model: Any) -> Any:
-    """Starting points as nutpie makes them by default: support points, moved by up to 1 on the unconstrained scale."""
+def _starting_point(model: Any, jittered: set[Any]) -> Any:
+    """Starting points as nutpie makes them: support points, moved by up to 1 on the unconstrained scale."""
     from pymc.initial_point import make_initial_point_fn
 
-    compute = make_initial_point_fn(
-        model=model, default_strategy="support_point", jitter_rvs=set(model.free_RVs), return_transformed=True
-    )
+    compute = make_initial_point_fn(model=model, default_strategy="support_point", jitter_rvs=jittered, return_transformed=True)
     lock = Lock()
 
     def point(seed: Any) -> Any:

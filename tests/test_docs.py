@@ -16,7 +16,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SLOW = {"docs/judges.md"}
-MARKS = [pytest.mark.slow, pytest.mark.unproven]
 PAGES = [
     path.relative_to(ROOT).as_posix()
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("models/**/README.md")))
@@ -53,9 +52,7 @@ def execute(page, folder):
     return out
 
 
-@pytest.mark.parametrize(
-    "page", [pytest.param(p, marks=[pytest.mark.slow, pytest.mark.unproven] if p in SLOW else []) for p in PAGES]
-)
+@pytest.mark.parametrize("page", [pytest.param(p, marks=[pytest.mark.slow] if p in SLOW else []) for p in PAGES])
 def test_examples_run_and_print_what_the_page_says(page, tmp_path):
     for printed, told in execute(page, tmp_path):
         if told is not None:

@@ -49,6 +49,7 @@ def test_the_same_numbers_as_nutpie(name):
         for a, b in zip(found[1:], expected[1:], strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
     assert ours.shapes == reference.shapes and ours.dims == reference.dims
+    assert not compiled.built.anchored
     np.testing.assert_array_equal(ours.initial_point_func(3), reference.initial_point_func(3))
 
 

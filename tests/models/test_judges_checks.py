@@ -140,7 +140,6 @@ def test_check_4_and_5_exact_limits():
 
 
 @pytest.mark.slow
-@pytest.mark.unproven
 @pytest.mark.parametrize(("shares", "boosts"), [(CROSSING, (2, 10)), (DOMINATED, (2, 5))], ids=["crossing", "dominated"])
 def test_check_4_and_5_three_levels_never_leave_the_prior(shares, boosts):
     for boost in boosts:
@@ -169,7 +168,6 @@ def test_check_5_judges_that_may_as_well_be_reversed_are_refused():
 
 
 @pytest.mark.slow
-@pytest.mark.unproven
 def test_check_5_no_lean_by_the_dial_is_said_aloud():
     fit = FREE3.fit(
         table(300 * (DOMINATED @ THETA)[:, None]), dials={"judge_vertices.boost": 0.0}, draws=300, tune=300, **SHORT
@@ -179,7 +177,6 @@ def test_check_5_no_lean_by_the_dial_is_said_aloud():
 
 
 @pytest.mark.slow
-@pytest.mark.unproven
 def test_check_7_many_candidates_pull_judges_to_small_simplices():
     theta = np.array([[0.80, 0.15, 0.05], [0.15, 0.65, 0.20], [0.05, 0.20, 0.75]])
     true_volume = np.linalg.det(theta)
@@ -207,7 +204,6 @@ def test_check_7_many_candidates_pull_judges_to_small_simplices():
 
 
 @pytest.mark.slow
-@pytest.mark.unproven
 def test_check_6_the_default_prior_knows_which_level_is_up():
     counts = np.array([[[100, 400]], [[400, 100]], [[250, 250]]])
     fit = JudgeSimplex(2, count="n").fit(table(counts, base=0), **SHORT)
@@ -229,7 +225,6 @@ def test_check_6_the_default_prior_knows_which_level_is_up():
 
 
 @pytest.mark.slow
-@pytest.mark.unproven
 def test_check_8_self_preference():
     pi = np.array([0.40, 0.46, 0.52, 0.58, 0.64])
     rates = ((0.20, 0.70), (0.25, 0.75), (0.30, 0.80))
@@ -270,7 +265,6 @@ def broken_constancy(rng, scale, candidates=8, judges=3, answers=500):
 
 
 @pytest.mark.slow
-@pytest.mark.unproven
 def test_check_10_coverage_when_judges_are_not_constant():
     """20 replicates of 8 candidates. The standard error of a coverage is about .02 (replicates are independent)."""
     rng = np.random.default_rng(10)
@@ -294,7 +288,6 @@ def test_check_10_coverage_when_judges_are_not_constant():
 
 
 @pytest.mark.slow
-@pytest.mark.unproven
 def test_check_13_a_perfect_judge_gives_the_dirichlet_multinomial_posterior():
     counts = np.array([[40, 25, 35], [30, 35, 45]])
     fit = FREE3.fit(table(counts[:, None]), dials={"judge_vertices.boost": 1e4}, target_accept=0.95, draws=2000, **SHORT)
@@ -308,7 +301,6 @@ def test_check_13_a_perfect_judge_gives_the_dirichlet_multinomial_posterior():
 
 
 @pytest.mark.slow
-@pytest.mark.unproven
 def test_check_13_a_useless_judge_gives_back_the_prior():
     counts = np.array([[[700, 300]], [[500, 500]], [[300, 700]], [[500, 500]], [[450, 550]], [[550, 450]]])
     useless = {"judge_quality.alpha": 1.0, "judge_quality.beta": 1e3}  # at 1e5 the ends of the line are too far away to sample
@@ -352,7 +344,6 @@ def judged_answers(rng, difficulty, answers=2000):
 
 
 @pytest.mark.slow
-@pytest.mark.unproven
 def test_check_14_joint_verdicts_say_more_and_say_it_too_boldly_when_difficulty_is_shared():
     """6 replicates x 3 candidates = 18 intervals: .95 coverage has standard error .05; fewer than 14 is 4 of them off."""
     panel = ("J0", "J1", "J2")
@@ -379,7 +370,6 @@ def test_check_14_joint_verdicts_say_more_and_say_it_too_boldly_when_difficulty_
 
 
 @pytest.mark.slow
-@pytest.mark.unproven
 def test_check_15_speed():
     """Two levels, 10 candidates, 5 judges: the fit, without the compilation that is cached, in under a minute."""
     import time
@@ -396,7 +386,6 @@ def test_check_15_speed():
 
 
 @pytest.mark.slow
-@pytest.mark.unproven
 @pytest.mark.parametrize("level", [0, 2])
 def test_check_16_one_level_only_three_levels(level):
     counts = np.zeros((2, 1, 3))
@@ -408,7 +397,6 @@ def test_check_16_one_level_only_three_levels(level):
 
 
 @pytest.mark.slow
-@pytest.mark.unproven
 @pytest.mark.parametrize("level", [0, 1])
 @pytest.mark.parametrize("answers", [400, 4000])
 def test_check_16_one_level_only_two_levels(level, answers):

@@ -166,7 +166,6 @@ def test_true_scores_lie_where_the_posterior_says(paired_spec, paired_fit, paire
 
 
 @pytest.mark.slow
-@pytest.mark.unproven
 def test_recovery_over_replicates(paired_spec, paired_fit):
     """20 simulated panels of 4: coverage of 80 scores has standard error .025 at .95; Spearman is with the truth."""
     covered, gold, spearman = [], [], []
@@ -196,7 +195,6 @@ CALIBRATED = {
 
 
 @pytest.mark.slow
-@pytest.mark.unproven
 @pytest.mark.parametrize(("spec", "sizes"), CALIBRATED.values(), ids=CALIBRATED)
 def test_calibration(spec, sizes):
     found = spec.calibrate(
@@ -208,7 +206,6 @@ def test_calibration(spec, sizes):
 
 
 @pytest.mark.slow
-@pytest.mark.unproven
 def test_calibration_catches_a_planted_bug():
     """Judges are fitted as nearly perfect while they are simulated as mediocre."""
     spec, sizes = CALIBRATED["marginal, two levels"]

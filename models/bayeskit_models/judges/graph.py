@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["write_graph"]
 
+_REACH = 0.5  # how much of a deviation of both logits reaches the logit of a share, roughly
 _CELLS = ("cell_row", "cell_scores", "cell_gold", "item_count")
 _ANSWERS = ("cell_row", "cell_scores", "cell_gold", "item_ptr", "item_cell", "item_count")
 
@@ -36,26 +37,33 @@ def write_graph(spec: JudgeSimplex, graph: Graph) -> None:
         data = [graph.data(n) for n in _ANSWERS]
         graph.likelihood(panel.paired(vertices, shift, location, spread, gaps, *data, nodes, log_weight))
         return
-    prevalence = graph.prior("prevalence")
+    prevalence = graph.prior("prevalence", anchored=not is_binary(spec))
     if prevalence.ndim == 3:
         prevalence = prevalence.reshape((-1, graph.sizes["level"]))
     if kind == "joint":
         graph.likelihood(panel.joint(vertices, shift, prevalence, *(graph.data(n) for n in _CELLS)))
     else:
         graph.likelihood(panel.marginal(vertices, shift, prevalence, *_counts(graph)))
+        if "gold_only" in graph.statistics:
+            alone = graph.data("gold_only").reshape((-1, graph.sizes["level"]))
+            graph.likelihood((alone * pt.log(prevalence)).sum(), "gold_only")
 
 
 def _plain_binary(spec: JudgeSimplex, graph: Graph) -> bool:
     """Whether the geometries of the marginal likelihood apply: two levels, one stratum, no cells of a judge's own, no gold."""
     extra = {"self_deviation", "stratum_scale"} & set(graph.assumptions)
-    return is_binary(spec) and not extra and "gold_counts" not in graph.statistics
+    return is_binary(spec) and not extra and not {"gold_counts", "gold_only"} & set(graph.statistics)
 
 
-def _ridge_coordinates(graph: Graph) -> tuple[Any, Any]:
+def _ridge_coordinates(graph: Graph, scale: Any) -> tuple[Any, Any]:
     """Prevalence and judges' matrices, in coordinates that the data determine one by one; see `likelihood.ridge`."""
-    candidates, judges = graph.sizes["candidate"], graph.sizes["judge"]
+    judges = graph.sizes["judge"]
+    observed, variance = lik.observed_logit(graph.data("counts")[:, 0, 0])
+    # The first judge's shares, were it constant: known as closely as verdicts and its deviations (some half of whose scale
+    # reaches the logit of the share) let them be.
+    spread = pt.sqrt(variance + (_REACH * scale[0]) ** 2)
     pi, quality, lean, jacobian = lik.ridge(
-        graph.coordinate("reference_share", (candidates,)),
+        observed + spread * graph.coordinate("reference_share", (graph.sizes["candidate"],)),
         graph.coordinate("best_share", (judges - 1,)),
         graph.coordinate("worst_ratio", (judges - 1,)),
         graph.coordinate("lower_end", ()),
@@ -63,6 +71,7 @@ def _ridge_coordinates(graph: Graph) -> tuple[Any, Any]:
         0,
         judges,
     )
+    jacobian = jacobian + pt.log(spread).sum()
     prevalence = graph.transformed("prevalence", pt.stack([1.0 - pi, pi], axis=-1), jacobian)
     quality = graph.transformed("judge_quality", quality, 0.0)
     lean = graph.transformed("judge_lean", lean, 0.0)
@@ -71,41 +80,36 @@ def _ridge_coordinates(graph: Graph) -> tuple[Any, Any]:
 
 def _write_plain_marginal(spec: JudgeSimplex, graph: Graph) -> None:
     """Two levels without items: the shares are known only up to the two ends of a line, so that line is sampled."""
-    if spec.constancy == "strict" or graph.structure["geometry"] == "ridge":
-        prevalence, vertices = _ridge_coordinates(graph)
-        shift = _shift(graph)
+    if spec.constancy == "strict":
+        prevalence, vertices = _ridge_coordinates(graph, pt.zeros(1))
+        shift = _no_shift(graph)
     else:
-        prevalence = graph.prior("prevalence")
-        quality, lean = graph.prior("judge_quality"), graph.prior("judge_lean")
-        vertices = lik.binary_vertices(quality, lean)
-        shift = _centred_shift(graph, prevalence, quality, lean)
+        scale, shared = _constancy_parts(graph)
+        prevalence, vertices = _ridge_coordinates(graph, scale)
+        shift = _whitened_shift(graph, prevalence, scale, shared)
     graph.likelihood(panel.marginal(vertices, shift, prevalence, *_counts(graph)))
 
 
-def _centred_shift(graph: Graph, prevalence: Any, quality: Any, lean: Any) -> Any:
-    """Deviations from constancy through the shares that much data determine; see `likelihood.centred_deviation`."""
+def _whitened_shift(graph: Graph, prevalence: Any, scale: Any, shared: Any) -> Any:
+    """Deviations from constancy through the shares that the data determine; see `likelihood.whitened_logit`."""
     cells = (graph.sizes["candidate"], graph.sizes["judge"])
-    scale, shared = _constancy_parts(graph)
     shared = np.zeros((*cells, 2)) if shared is None else shared
-    deviation, jacobian = lik.centred_deviation(
-        quality,
-        lean,
-        prevalence[:, 1],
-        scale,
-        shared,
-        graph.coordinate("logit_share", cells),
-        graph.coordinate("across", cells),
-    )
-    return scale[:, None] * graph.transformed("constancy_deviation", deviation, jacobian) + shared
+    judges = graph.variables["judge_quality"], graph.variables["judge_lean"], prevalence[:, 1], scale, shared
+    across = graph.coordinate("across", cells)
+    counts = graph.data("counts")[:, 0]
+    logit, stretch = lik.whitened_logit(*judges, across, counts, graph.coordinate("white", cells))
+    deviation, jacobian = lik.centred_deviation(*judges, logit, across)
+    return scale[:, None] * graph.transformed("constancy_deviation", deviation, jacobian + stretch) + shared
 
 
 def _vertices(spec: JudgeSimplex, graph: Graph) -> Any:
     """Matrices of the judges, shape (J, M, V)."""
     if is_binary(spec):
         return lik.binary_vertices(graph.prior("judge_quality"), graph.prior("judge_lean"))
-    vertices = graph.prior("judge_vertices")
+    # Exchanged levels are modes of negligible mass in which a chain that starts there stays.
+    vertices = graph.prior("judge_vertices", anchored=True)
     if spec.monotone:
-        graph.constraint("monotone", lik.log_monotone(vertices, graph.dial("monotone.sharpness")))
+        graph.constraint("monotone", panel.monotone(vertices, graph.dial("monotone.sharpness").reshape((1,))))
     return vertices
 
 
@@ -124,11 +128,11 @@ def _constancy_parts(graph: Graph) -> tuple[Any, Any]:
 
 
 def _no_shift(graph: Graph) -> Any:
-    return pt.zeros((1, graph.sizes["judge"], graph.sizes["level"]))
+    return pt.zeros((0, graph.sizes["judge"], graph.sizes["level"]))
 
 
 def _shift(graph: Graph) -> Any:
-    """Shift of every judge's cumulative logits by row (candidate x stratum) and true level, shape (R or 1, J, M)."""
+    """Shift of judges' cumulative logits by row (candidate x stratum) and true level, shape (R, 1 or, for none, 0; J, M)."""
     sizes = graph.sizes
     full = (sizes["candidate"], sizes["stratum"], sizes["judge"], sizes["level"])
     parts = []

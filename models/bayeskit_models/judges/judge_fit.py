@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 __all__ = ["JudgeFit", "Ranking"]
 
 
+# What "the data order" takes for granted, by the setting `constancy`.
+_CONSTANCY = {
+    "strict": " This rests on constancy: every judge treats all candidates alike.",
+    "relaxed": " This rests on constancy: where judges treat candidates differently, they do so at random.",
+    "learned": " This rests on constancy: where judges treat candidates differently, they do so at random.",
+}
+
+
 @dataclass(frozen=True)
 class Ranking:
     """A ranking that carries its intervals and what it rests on.
@@ -135,6 +143,8 @@ class JudgeFit(Fit):
         text = f"Of {len(pairs)} pairs the data order {data} with probability {prob:.0%} or more"
         text += f", {prior} are ordered by the prior rather than the data" if prior else ""
         text += f", and {open_} remain undetermined."
+        if data:
+            text += _CONSTANCY[self.spec.constancy]
         if self.spec.levels > 2:
             text += (
                 " With three or more levels no amount of data fixes the order of candidates whose score distributions cross: "

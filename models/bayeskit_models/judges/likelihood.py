@@ -12,7 +12,9 @@ import numpy as np
 import pytensor.tensor as pt
 
 __all__ = [
-    "binary_vertices", "centred_deviation", "gamma_log_likelihood", "graded_levels", "log_monotone", "ridge", "shifted",
+    "binary_vertices", "centred_deviation", "gamma_log_likelihood", "graded_levels", "log_monotone", "observed_logit",
+    "ridge", "shifted",
+    "whitened_logit",
 ]  # fmt: skip
 
 
@@ -139,6 +141,53 @@ def centred_deviation(
     log_jacobian = (pt.log(gamma) + pt.log1p(-gamma) - pt.log(slope) + np.log(root_two) - pt.log(scale)).sum()
     along = root_two * x / scale
     return pt.stack([along - across, along + across], axis=-1) / root_two, log_jacobian
+
+
+def observed_logit(counts: Any) -> tuple[Any, Any]:
+    """Logit of an observed share and its variance, from counts (.., 2) of negative and positive verdicts."""
+    negative, positive = counts[..., 0] + 0.5, counts[..., 1] + 0.5
+    return pt.log(positive) - pt.log(negative), 1.0 / negative + 1.0 / positive
+
+
+def whitened_logit(
+    quality: Any, lean: Any, prevalence: Any, scale: Any, shared: Any, across: Any, counts: Any, white: Any
+) -> tuple[Any, Any]:
+    """Logit of the shares of positive verdicts from a coordinate that is nearly standard normal, whatever the data.
+
+    Parameters
+    ----------
+    quality, lean, prevalence, scale, shared, across
+        As `centred_deviation` takes them.
+    counts : (K, J, 2)
+        Counts of negative and positive verdicts.
+    white : (K, J)
+        The coordinate.
+
+    Returns
+    -------
+    logit_gamma : (K, J)
+    log_jacobian : scalar
+
+    Notes
+    -----
+    To first order the logit of gamma is normal about what constant judges would give, with a variance A^2 that grows with the
+    scale of the deviations, and is observed with variance s^2. Given everything else it is then normal with weight
+    W = A^2 / (A^2 + s^2) on the observed logit and variance W s^2: neither a small scale nor many verdicts make it stiff.
+    """
+    low = (1.0 - quality) * lean
+    high = low + quality
+    tilt = scale * across / np.sqrt(2.0)
+    p_low = pt.sigmoid(pt.log(low) - pt.log1p(-low) + shared[..., 0] - tilt)
+    p_high = pt.sigmoid(pt.log(high) - pt.log1p(-high) + shared[..., 1] + tilt)
+    pi = prevalence[:, None]
+    gamma = (1.0 - pi) * p_low + pi * p_high
+    slope = (1.0 - pi) * p_low * (1.0 - p_low) + pi * p_high * (1.0 - p_high)
+    expected = pt.log(gamma) - pt.log1p(-gamma)
+    prior = (scale * slope / (gamma * (1.0 - gamma))) ** 2 / 2.0
+    observed, known = observed_logit(counts)
+    weight = prior / (prior + known)
+    spread = pt.sqrt(weight * known)
+    return expected + weight * (observed - expected) + spread * white, pt.log(spread).sum()
 
 
 def ridge(reference: Any, top: Any, bottom: Any, low: Any, high: Any, place: int, judges: int) -> tuple[Any, Any, Any, Any]:

@@ -1,4 +1,4 @@
-"""The three likelihoods of JudgeSimplex as fused operations, from the parameters to the value in one pass.
+"""The likelihoods of JudgeSimplex and its monotone constraint as fused operations, from parameters to value in one pass.
 
 Between the parameters and the likelihood lie many small steps (cumulative logits, shifts, graded levels). As PyTensor nodes
 each of them costs a second of compilation, twice with its gradient; here they are loops in one kernel. `likelihood` holds the
@@ -17,7 +17,7 @@ import numpy as np
 from bayeskit.fused import all_numbers, fused, kernel
 from bayeskit_models.judges.kernel import answers_kernel
 
-__all__ = ["joint", "marginal", "paired"]
+__all__ = ["joint", "marginal", "monotone", "paired"]
 
 _TINY = 1e-300
 
@@ -50,10 +50,19 @@ def _tails(row):  # type: ignore[no-untyped-def]
 
 @kernel
 def _shifted(vertices, shift):  # type: ignore[no-untyped-def]
-    """Log probabilities of scores after a shift of the cumulative logits: `likelihood.shifted` as a loop."""
+    """Log probabilities of scores after a shift of the cumulative logits: `likelihood.shifted` as a loop.
+
+    A shift without rows is none: judges treat all rows alike.
+    """
     rows = shift.shape[0]
     judges, levels, scores = vertices.shape
-    out = np.empty((rows, judges, levels, scores))
+    out = np.empty((max(rows, 1), judges, levels, scores))
+    if rows == 0:
+        for j in range(judges):
+            for m in range(levels):
+                for v in range(scores):
+                    out[0, j, m, v] = np.log(max(vertices[j, m, v], _TINY))
+        return out
     for j in range(judges):
         for m in range(levels):
             upper, lower = _tails(vertices[j, m])
@@ -73,6 +82,12 @@ def _shifted_back(d_out, vertices, shift):  # type: ignore[no-untyped-def]
     rows = shift.shape[0]
     judges, levels, scores = vertices.shape
     d_vertices, d_shift = np.zeros(vertices.shape), np.zeros(shift.shape)
+    if rows == 0:
+        for j in range(judges):
+            for m in range(levels):
+                for v in range(scores):
+                    d_vertices[j, m, v] = d_out[0, j, m, v] / max(vertices[j, m, v], _TINY)
+        return d_vertices, d_shift
     d_upper, d_lower = np.empty(scores - 1), np.empty(scores - 1)
     for j in range(judges):
         for m in range(levels):
@@ -174,7 +189,7 @@ def paired_kernel(
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Log likelihood of answers to shared items; see `kernel.answers_kernel` for the data.
 
-    Differentiable: vertices (J, M, V), shift (R or 1, J, M), location (R,) of the rows on the logit scale, spread (1,) of
+    Differentiable: vertices (J, M, V), shift (R, 1 or 0, J, M), location (R,) of the rows on the logit scale, spread (1,) of
     the difficulty, gaps (M - 2,) of the thresholds. A NaN anywhere gives the value NaN. `nodes` and `log_weight` (Q,) are
     those of a standardised difficulty.
     """
@@ -197,7 +212,7 @@ def paired_kernel(
 def joint_kernel(vertices, shift, prevalence, cell_row, cell_scores, cell_gold, cell_count):  # type: ignore[no-untyped-def]
     """Log likelihood of independent answers, each scored by several judges.
 
-    Differentiable: vertices (J, M, V), shift (R or 1, J, M), prevalence (R, M). Data: the row (C,), scores (C, J) (-1 where
+    Differentiable: vertices (J, M, V), shift (R, 1 or 0, J, M), prevalence (R, M). Data: the row (C,), scores (C, J) (-1 where
     there is none) and true level (C,) (-1 where unknown) of every distinct answer, and how many answers are like it (C,).
     """
     if not (all_numbers(vertices) and all_numbers(shift) and all_numbers(prevalence)):
@@ -276,7 +291,7 @@ def _log_sum_to_shares(part, gold):  # type: ignore[no-untyped-def]
 def marginal_kernel(vertices, shift, prevalence, counts, gold_counts):  # type: ignore[no-untyped-def]
     """Log likelihood of counts of verdicts: `likelihood.gamma_log_likelihood` as a loop.
 
-    Differentiable: vertices (J, M, V), shift (R or 1, J, M), prevalence (R, M). Data: counts (R, J, V) and, of answers whose
+    Differentiable: vertices (J, M, V), shift (R, 1 or 0, J, M), prevalence (R, M). Data: counts (R, J, V) and, of answers whose
     true level is known, gold_counts (R or 0, J, M, V).
     """
     if not (all_numbers(vertices) and all_numbers(shift) and all_numbers(prevalence)):
@@ -321,8 +336,37 @@ def marginal_kernel(vertices, shift, prevalence, counts, gold_counts):  # type: 
     return value, d_vertices, d_shift, d_prevalence
 
 
+@kernel
+def monotone_kernel(vertices, sharpness):  # type: ignore[no-untyped-def]
+    """Log weight of the monotone constraint: `likelihood.log_monotone` as a loop.
+
+    Differentiable: vertices (J, M, V). Data: sharpness (1,).
+    """
+    out = np.zeros(vertices.shape)
+    if not (all_numbers(vertices) and all_numbers(sharpness)):
+        return np.nan, out
+    judges, levels, scores = vertices.shape
+    k, value = sharpness[0], 0.0
+    for j in range(judges):
+        for m in range(1, levels):
+            rise, slope = 0.0, 0.0
+            for v in range(scores - 1, 0, -1):
+                rise += vertices[j, m, v] - vertices[j, m - 1, v]
+                value -= _softplus(-k * rise)
+            for v in range(1, scores):
+                # P(score >= v) contains the entries from v on, so entry v feels the pull of all thresholds up to it
+                drop = 0.0
+                for u in range(v, scores):
+                    drop += vertices[j, m, u] - vertices[j, m - 1, u]
+                slope += k * _sigmoid(-k * drop)
+                out[j, m, v] += slope
+                out[j, m - 1, v] -= slope
+    return value, out
+
+
 _ANSWERS = ("int64:1", "int64:2", "int64:1", "int64:1", "int64:1", "float64:1")
 
 paired = fused(paired_kernel, wrt=(3, 3, 1, 1, 1), data=(*_ANSWERS, "float64:1", "float64:1"))
 joint = fused(joint_kernel, wrt=(3, 3, 2), data=("int64:1", "int64:2", "int64:1", "float64:1"))
+monotone = fused(monotone_kernel, wrt=(3,), data=("float64:1",))
 marginal = fused(marginal_kernel, wrt=(3, 3, 2), data=("float64:3", "float64:4"))

@@ -92,9 +92,33 @@ def marginal_statistics(rows: Rows, *, levels: int, lowest: int, drop: np.ndarra
     )
     if known.sum() > 0:
         out["gold_counts"] = (("candidate", "stratum", "judge", "level", "score"), known)
+    alone = _only_gold(rows, lowest, drop, (*sizes[:2], levels))
+    if alone.sum() > 0:
+        out["gold_only"] = (("candidate", "stratum", "level"), alone)
     smallest = out["verdicts"].sum("score").min().item()
     out.attrs = {"likelihood": "marginal", "geometry": "centred" if smallest >= CENTRED_FROM else "ridge"}
     return out
+
+
+def _only_gold(rows: Rows, lowest: int, drop: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+    """Answers with a known true level and no verdict, by candidate, stratum and level; without items each row is an answer."""
+    if "gold" not in rows.columns:
+        return np.zeros(shape)
+    candidate, wide = rows.columns["candidate"], "judges" in rows.columns
+    role = "judges" if wide else "score"
+    verdict = ~rows.missing.get(role, np.zeros(rows.columns[role].shape, dtype=bool))
+    if drop is not None:
+        verdict = verdict & ~(drop[candidate] if wide else drop[candidate, rows.columns["judge"]])
+    judged = verdict.any(1) if wide else verdict
+    answer = np.arange(rows.n)
+    if "item" in rows.columns and not wide:
+        answer = candidate * len(rows.levels["item"]) + rows.columns["item"]
+    told = np.flatnonzero(~np.isin(answer, answer[judged]) & ~rows.missing["gold"])
+    told = told[np.unique(answer[told], return_index=True)[1]]
+    stratum = rows.columns.get("stratum", np.zeros(rows.n, dtype=np.int64))
+    level = rows.columns["gold"][told].astype(np.int64) - lowest
+    index = np.ravel_multi_index((candidate[told], stratum[told], level), shape)
+    return np.bincount(index, weights=_weights(rows)[told], minlength=int(np.prod(shape))).reshape(shape)
 
 
 def _answers(rows: Rows, lowest: int) -> tuple[np.ndarray, ...]:
@@ -124,15 +148,25 @@ def _answers(rows: Rows, lowest: int) -> tuple[np.ndarray, ...]:
     return distinct // items, stratum, distinct % items, scores, known, np.ones(len(distinct), dtype=np.int64)
 
 
-def _consistent(rows: Rows, role: str, bad: np.ndarray) -> None:
+def _consistent(rows: Rows, role: str, bad: np.ndarray, of: str = "answer (candidate and item)") -> None:
     if bad.any():
-        where = np.flatnonzero(bad)
+        where, thing = np.flatnonzero(bad), of.split()[0]
         raise DataError(
-            f"{len(where)} rows give one answer two different values of '{role}'.",
+            f"{len(where)} rows give one {thing} two different values of '{role}'.",
             rows=where.tolist(), values=rows.columns[role][where].tolist(),
-            rule=f"an answer (candidate and item) has one '{role}', the same in the rows of all its judges.",
-            fix="correct the rows, or use different item labels for different answers.",
+            rule=f"an {of} has one '{role}', the same in all its rows.",
+            fix=f"correct the rows, or use different item labels for different {thing}s.",
         )  # fmt: skip
+
+
+def _one_stratum_an_item(rows: Rows) -> None:
+    """An item's difficulty is compared with that of its stratum, so it cannot have two."""
+    if {"item", "stratum"} <= set(rows.columns):
+        item, stratum = rows.columns["item"], rows.columns["stratum"]
+        first = np.unique(item, return_index=True)[1]
+        home = np.empty(len(rows.levels["item"]), dtype=np.int64)
+        home[item[first]] = stratum[first]
+        _consistent(rows, "stratum", home[item] != stratum, "item")
 
 
 def _fold_cells(row: np.ndarray, scores: np.ndarray, gold: np.ndarray, levels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -172,6 +206,8 @@ def answer_statistics(
     """
     require_levels(rows, "candidate")
     candidate, stratum, item, scores, gold, count = _answers(rows, lowest)
+    if likelihood == "paired":
+        _one_stratum_an_item(rows)
     if drop is not None:
         scores = np.where(drop[candidate], -1, scores)
     strata = len(rows.levels.get("stratum", ("all",)))
