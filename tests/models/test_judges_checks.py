@@ -92,7 +92,6 @@ def test_check_2_and_3_two_levels_order_is_identified_and_shares_are_not():
     expected_sd = {20_000: 0.120, 200_000: 0.12, 2_000_000: 0.121}
     for answers, sd in expected_sd.items():
         fit = ONE_WEAK_JUDGE.fit(binary_table(answers), **SHORT)
-        assert fit.statistics.attrs["geometry"] == "centred"
         assert diverging(fit) == 0
         assert probability_of_order(fit, range(6)) > 0.95
         assert (widths(fit) == 0).all()
@@ -109,13 +108,11 @@ def test_check_2_and_3_two_levels_order_is_identified_and_shares_are_not():
 def test_check_2_with_the_constancy_that_is_fitted_by_default(rates):
     """200,000 verdicts a cell: the thin sheet on which a plain parameterisation diverges."""
     fit = JudgeSimplex(2, likelihood="marginal", count="n").fit(binary_table(200_000, rates=rates), **SHORT)
-    assert fit.statistics.attrs["geometry"] == "centred"
-    # Measured: 5.8 % of draws diverge with one judge and 9.5 % with three (R-hat 2.2 on qualities; the order is right). The
-    # scale of constancy may be as small as it likes when judges are constant, and then everything is tied to it. What is
-    # promised is that the gate says so.
+    assert diverging(fit) == 0
     summary = fit.summary()
-    trusted = diverging(fit) == 0 and summary["r_hat"].max() <= 1.01
-    assert trusted or fit.verdict.status.value in ("WARN", "FAIL")
+    # shares are known to .1 only, but the sampler moves freely: 1,600 effective draws with one judge, 1,300 with three
+    assert summary["r_hat"].max() < 1.02 and summary["ess_bulk"].min() > 400
+    assert fit.verdict.status.value in ("PASS", "WARN")
     # gold is covered: the candidates stand in their order
     found = fit.ranking().table.loc[[f"c{k}" for k in range(6)]]
     truth = np.arange(6, 0, -1)

@@ -13,10 +13,7 @@ import xarray as xr
 from bayeskit.errors import DataError, SpecificationError
 from bayeskit.intake import Rows, melt, require_levels, require_unique
 
-__all__ = ["CENTRED_FROM", "answer_statistics", "marginal_statistics", "observed_matrix"]
-
-CENTRED_FROM = 2000
-"""Verdicts per cell from which an identified coordinate is tighter than its prior, so that it is sampled directly."""
+__all__ = ["answer_statistics", "marginal_statistics", "observed_matrix"]
 
 _DENSE = 400_000_000
 
@@ -95,8 +92,7 @@ def marginal_statistics(rows: Rows, *, levels: int, lowest: int, drop: np.ndarra
     alone = _only_gold(rows, lowest, drop, (*sizes[:2], levels))
     if alone.sum() > 0:
         out["gold_only"] = (("candidate", "stratum", "level"), alone)
-    smallest = out["verdicts"].sum("score").min().item()
-    out.attrs = {"likelihood": "marginal", "geometry": "centred" if smallest >= CENTRED_FROM else "ridge"}
+    out.attrs = {"likelihood": "marginal", "geometry": "ridge"}
     return out
 
 
