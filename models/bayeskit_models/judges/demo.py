@@ -142,7 +142,7 @@ def run_demo(out: Path, console: Console, progress: bool = True) -> int:
     console.print(f"{about['title']}.", markup=False, highlight=False)
     console.print(
         f"{about['answers']:,d} answers. The fit sees the verdicts of the judges and no human label.\n"
-        "Compiling and sampling take one to two minutes on two cores.",
+        "The first run on a machine compiles for about a minute; later ones take half a minute in all.",
         markup=False, highlight=False,
     )  # fmt: skip
     fit = model.fit(
