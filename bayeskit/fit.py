@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bayeskit.checks import CheckResult, Verdict
     from bayeskit.intake import Rows
     from bayeskit.report.content import Section
+    from bayeskit.sensitivity import Sensitivity
 
 __all__ = ["Fit", "assemble", "finished_draws", "run", "total_log_likelihood"]
 
@@ -184,6 +185,40 @@ class Fit:
                 "Give the table again: fit.refit(table=...), or save with statistics=True."
             )
         return self.statistics
+
+    def sensitivity(
+        self,
+        quantities: Sequence[str] | Mapping[str, Callable[..., Any]] | None = None,
+        assumptions: str | Sequence[str] = "top",
+        prob: float = 0.95,
+    ) -> Sensitivity:
+        """What the answer rests on: every assumption against every quantity, from these draws, without a refit.
+
+        Parameters
+        ----------
+        quantities : sequence of str or mapping of str to callable, optional
+            Names of estimands (the headline ones by default), or functions of the Dataset of estimands that return one number
+            for every draw, shape (chain, draw).
+        assumptions : {"top", "all"} or names
+            "top" leaves latent and imputed ones out: they are the model's own predictions, not what was assumed.
+        prob : float
+            Probability of intervals.
+
+        Returns
+        -------
+        Sensitivity
+            States ok, sensitive, conflict, unreliable or not computed, each with its k-hat. Never "ok" without a number.
+
+        Raises
+        ------
+        SpecificationError
+            For an unknown estimand or assumption.
+        StorageError
+            If the run was saved without its statistics.
+        """
+        from bayeskit.sensitivity import sensitivity
+
+        return sensitivity(self, quantities, assumptions, prob)
 
     def sections(self, prob: float = 0.95) -> tuple[Section, ...]:
         """What a report says of this model's own questions; the plain fit adds nothing."""

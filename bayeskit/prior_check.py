@@ -74,7 +74,11 @@ def prior_draws(
 
 
 def log_prior(
-    spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, float], draws: xr.Dataset
+    spec: ModelBuilder,
+    statistics: xr.Dataset,
+    dials: Mapping[str, float],
+    draws: xr.Dataset,
+    only: str | None = None,
 ) -> dict[str, np.ndarray]:
     """Log prior density of each assumption, per draw, on the natural scale.
 
@@ -82,6 +86,8 @@ def log_prior(
     ----------
     draws : Dataset
         Dimensions chain and draw first.
+    only : str, optional
+        Name of the one assumption that is wanted; an empty result where it has no density.
 
     Returns
     -------
@@ -92,11 +98,12 @@ def log_prior(
     values = _pooled(spec, statistics, draws)
     out = {}
     for assumption in spec.assumptions(statistics):
-        if assumption.prior is not None:
+        if assumption.prior is not None and only in (None, assumption.name):
             density = assumption.prior.log_density(values[assumption.name], assumption.parameters(dials), values)
             out[assumption.name] = density.reshape(shape)
     for name, weight in spec.log_constraint(values, statistics, dials).items():
-        out[name] = np.asarray(weight).reshape(shape)
+        if only in (None, name):
+            out[name] = np.asarray(weight).reshape(shape)
     return out
 
 

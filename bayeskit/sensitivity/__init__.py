@@ -1,0 +1,7 @@
+"""Sensitivity analysis: what an answer rests on, from the draws of one fit."""
+
+from bayeskit.sensitivity.analysis import sensitivity
+from bayeskit.sensitivity.result import Sensitivity
+from bayeskit.sensitivity.weights import Weights, k_hat_limit, pareto_smoothed
+
+__all__ = ["Sensitivity", "Weights", "k_hat_limit", "pareto_smoothed", "sensitivity"]
