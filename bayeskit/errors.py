@@ -12,6 +12,7 @@ __all__ = [
     "SamplingError",
     "SpecificationError",
     "StorageError",
+    "UnreliableWeightsError",
     "show",
     "suggest",
 ]
@@ -30,6 +31,10 @@ class SpecificationError(BayeskitError, TypeError):
 
 class SamplingError(BayeskitError, RuntimeError):
     """The sampler could not start or could not finish."""
+
+
+class UnreliableWeightsError(BayeskitError, ArithmeticError):
+    """Draws that cannot be reweighted to what was asked for: the number would not be worth printing."""
 
 
 class StorageError(BayeskitError, OSError):

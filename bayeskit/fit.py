@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from bayeskit.assumptions import Assumption
+    from bayeskit.assumptions import Assumption, Prior
     from bayeskit.builder import ModelBuilder
     from bayeskit.checks import CheckResult, Verdict
     from bayeskit.intake import Rows
     from bayeskit.report.content import Section
-    from bayeskit.sensitivity import Sensitivity
+    from bayeskit.sensitivity import Reweighted, Sensitivity
 
 __all__ = ["Fit", "assemble", "finished_draws", "run", "total_log_likelihood"]
 
@@ -219,6 +219,36 @@ class Fit:
         from bayeskit.sensitivity import sensitivity
 
         return sensitivity(self, quantities, assumptions, prob)
+
+    def reweight(
+        self, priors: Mapping[str, Prior], *, prob: float = 0.95, group: Literal["estimands", "posterior"] = "estimands"
+    ) -> Reweighted:
+        """Estimands under other priors, from these draws, without a refit.
+
+        Parameters
+        ----------
+        priors : mapping of str to Prior
+            By assumption: the prior to put in the place of the fit's. Any distribution over the same dimensions.
+        prob : float
+            Probability of the equal-tailed intervals.
+        group : {"estimands", "posterior"}
+            What people asked for, or the parameters.
+
+        Returns
+        -------
+        Reweighted
+
+        Raises
+        ------
+        UnreliableWeightsError
+            If the draws do not reach where the other priors put their mass. Narrower priors than the fit's are the easy
+            direction, wider ones the hard one.
+        SpecificationError
+            For an unknown assumption, one without a prior, or a prior over other dimensions.
+        """
+        from bayeskit.sensitivity import reweight
+
+        return reweight(self, priors, prob, group)
 
     def sections(self, prob: float = 0.95) -> tuple[Section, ...]:
         """What a report says of this model's own questions; the plain fit adds nothing."""

@@ -2,6 +2,7 @@
 
 from bayeskit.sensitivity.analysis import sensitivity
 from bayeskit.sensitivity.result import Sensitivity
+from bayeskit.sensitivity.reweight import Reweighted, reweight
 from bayeskit.sensitivity.weights import Weights, k_hat_limit, pareto_smoothed
 
-__all__ = ["Sensitivity", "Weights", "k_hat_limit", "pareto_smoothed", "sensitivity"]
+__all__ = ["Reweighted", "Sensitivity", "Weights", "k_hat_limit", "pareto_smoothed", "reweight", "sensitivity"]
