@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ __all__ = ["Compiled", "RawDraws", "Sampling", "clear_cache", "compile_count", "
 
 _CACHE: OrderedDict[tuple[Any, ...], list[Compiled]] = OrderedDict()
 _CACHE_SIZE = 32
+# One run at a time in a process: starting points are computed from the data nodes of the shared model. Processes do not share.
+_RUNNING = threading.RLock()
 _COMPILES = 0
 STORE_DRAWS = "draws"
 """The zarr store inside the folder of a streamed run; the record of the run lies beside it."""
@@ -242,7 +245,7 @@ def sample(spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, float
     from threadpoolctl import threadpool_limits
 
     seed = fresh_seed() if settings.seed is None else int(settings.seed)
-    with SamplingProgress(settings.progress) as progress:
+    with _RUNNING, SamplingProgress(settings.progress) as progress:
         progress.stage("Compiling (once for this specification)")
         compiled = compiled_for(spec, statistics, settings.backend)
         program = compiled.for_data(statistics, dials)

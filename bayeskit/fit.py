@@ -19,6 +19,8 @@ from bayeskit.prior_check import log_jacobian, log_prior, prior_draws
 from bayeskit.provenance import provenance
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import pandas as pd
     import xarray as xr
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from bayeskit.checks import CheckResult, Verdict
     from bayeskit.intake import Rows
     from bayeskit.report.content import Section
-    from bayeskit.sensitivity import Reweighted, Sensitivity
+    from bayeskit.sensitivity import Reweighted, Sensitivity, Sweep
 
 __all__ = ["Fit", "assemble", "finished_draws", "run", "total_log_likelihood"]
 
@@ -249,6 +251,48 @@ class Fit:
         from bayeskit.sensitivity import reweight
 
         return reweight(self, priors, prob, group)
+
+    def sweep(
+        self,
+        dials: Mapping[str, Sequence[float]],
+        *,
+        grid: bool = False,
+        executor: Executor | None = None,
+        cache: str | Path | None = None,
+        prob: float = 0.95,
+        **sampling: Any,
+    ) -> Sweep:
+        """Fit again under other dials, one setting after the other or side by side.
+
+        Parameters
+        ----------
+        dials : mapping of str to sequence of float
+            Values by the full name of the dial, ``"assumption.parameter"``.
+        grid : bool
+            Every combination; otherwise one dial at a time, the others as in this fit.
+        executor : concurrent.futures.Executor, optional
+            Where to run. Processes run side by side; threads of one process wait for each other.
+        cache : path, optional
+            Folder in which every refit is kept. The same sweep with the same folder resumes where it was stopped.
+        prob : float
+            Probability of the equal-tailed intervals in the table.
+        **sampling
+            What `refit` takes: draws, tune, chains, cores, target_accept.
+
+        Returns
+        -------
+        Sweep
+            Each cell with its own verdict; failed cells stay visible. The seed of a cell follows from this fit's seed and the
+            cell's dials.
+
+        Raises
+        ------
+        SpecificationError
+            For an unknown dial, a value out of its range, or more than 200 settings.
+        """
+        from bayeskit.sensitivity import sweep
+
+        return sweep(self, dials, grid=grid, executor=executor, cache=cache, prob=prob, **sampling)
 
     def sections(self, prob: float = 0.95) -> tuple[Section, ...]:
         """What a report says of this model's own questions; the plain fit adds nothing."""

@@ -3,6 +3,18 @@
 from bayeskit.sensitivity.analysis import sensitivity
 from bayeskit.sensitivity.result import Sensitivity
 from bayeskit.sensitivity.reweight import Reweighted, reweight
+from bayeskit.sensitivity.sweep import Cell, Sweep, sweep
 from bayeskit.sensitivity.weights import Weights, k_hat_limit, pareto_smoothed
 
-__all__ = ["Reweighted", "Sensitivity", "Weights", "k_hat_limit", "pareto_smoothed", "reweight", "sensitivity"]
+__all__ = [
+    "Cell",
+    "Reweighted",
+    "Sensitivity",
+    "Sweep",
+    "Weights",
+    "k_hat_limit",
+    "pareto_smoothed",
+    "reweight",
+    "sensitivity",
+    "sweep",
+]

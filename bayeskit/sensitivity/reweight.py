@@ -98,7 +98,7 @@ def _refusal(priors: Mapping[str, Prior], weights: Weights) -> str:
     told, total = ", ".join(f"{k} ~ {v!r}" for k, v in priors.items()), len(weights.values)
     return (
         f"The draws cannot stand for {told}: k-hat {weights.k_hat:.2f} (limit {k_hat_limit(total):.2f}), {weights.ess:.0f} "
-        f"effective of {total} draws (at least {FEWEST:.0f}). Fit again with that prior: refit(dials=...) where only its numbers "
+        f"effective of {total} draws (at least {FEWEST:.0f}). Fit again with that prior: refit(dials=...) where only numbers "
         "differ. Or start from a fit with the wider of the two priors."
     )
 

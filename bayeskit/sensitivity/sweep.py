@@ -1,0 +1,220 @@
+"""The same question under other dials: refits on one compiled model, side by side, cached and resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayeskit.errors import BayeskitError, SpecificationError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bayeskit.fit import Fit
+
+__all__ = ["Cell", "Sweep", "cell_seed", "sweep"]
+
+_WORST = 200  # cells: a grid beyond that is a slip of the pen more often than a plan
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One setting of the dials and what came of it.
+
+    Attributes
+    ----------
+    dials : dict of str to float
+        The dials that the sweep turned.
+    status : str
+        Verdict of the refit (PASS, WARN, FAIL, NOT COMPUTED), or "ERROR".
+    fit : Fit or None
+        The refit; None where there is none.
+    message : str
+        The error, where there is no fit.
+    """
+
+    dials: dict[str, float]
+    status: str
+    fit: Fit | None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Estimands over settings of dials; cells that failed stay in their place.
+
+    Attributes
+    ----------
+    cells : tuple of Cell
+        In the order of the settings.
+    base : Fit
+        The fit that was swept.
+    prob : float
+        Probability of the equal-tailed intervals.
+    """
+
+    cells: tuple[Cell, ...]
+    base: Fit
+    prob: float
+
+    @property
+    def failed(self) -> tuple[Cell, ...]:
+        """Cells without a fit, or whose checks failed."""
+        return tuple(c for c in self.cells if c.status in ("ERROR", "FAIL", "NOT COMPUTED"))
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row for each cell and headline quantity: the dials, status, quantity, mean, lower, upper, message."""
+        import pandas as pd
+
+        names = list(self.base._headline())
+        rows: list[dict[str, Any]] = []
+        for cell in self.cells:
+            if cell.fit is None:
+                rows.append({**cell.dials, "status": cell.status, "quantity": "", "message": cell.message})
+                continue
+            found = cell.fit.summary(self.prob)
+            keep = [str(i) for i in found.index if str(i).split("[")[0] in names]
+            for quantity in keep:
+                numbers = {k: float(found.loc[quantity, k]) for k in ("mean", "lower", "upper")}
+                rows.append({**cell.dials, "status": cell.status, "quantity": quantity, **numbers, "message": ""})
+        return pd.DataFrame(rows)
+
+    @property
+    def _head(self) -> str:
+        told = f"{len(self.cells)} settings of {', '.join(self.cells[0].dials)}; {self.prob:.0%} equal-tailed intervals"
+        return f"{len(self.failed)} of {told} failed" if self.failed else told
+
+    def __repr__(self) -> str:
+        return f"{self._head}\n{self.table.round(3).to_string(index=False)}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self._head)}</p>{self.table.round(3).to_html(index=False)}"
+
+
+def cell_seed(root: int, dials: Mapping[str, float]) -> int:
+    """Seed of a cell: it depends on the root seed and the cell's own dials, so that more cells move none."""
+    words = np.frombuffer(hashlib.sha256(_text(dials).encode()).digest(), dtype=np.uint32)
+    return int(np.random.SeedSequence([root, *map(int, words)]).generate_state(1)[0])
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def sweep(
+    fit: Fit,
+    dials: Mapping[str, Sequence[float]],
+    *,
+    grid: bool = False,
+    executor: Executor | None = None,
+    cache: str | Path | None = None,
+    prob: float = 0.95,
+    **sampling: Any,
+) -> Sweep:
+    """Refit under other dials; see `Fit.sweep`."""
+    statistics = fit._need_statistics("be swept")
+    settings = _settings(fit, dials, grid)
+    for setting in settings:  # a dial out of range is the caller's slip: said before anything runs
+        fit.spec.set_dials(statistics, {**fit.dials, **setting})
+    folder = None if cache is None else Path(cache)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    root = int(fit.provenance["sampling"]["seed"])
+    cells: dict[int, Cell] = {}
+    todo = []
+    for place, setting in enumerate(settings):
+        job = (setting, {**sampling, "seed": cell_seed(root, {**fit.dials, **setting})}, _file(fit, folder, setting, sampling))
+        kept = _kept(job[2])
+        if kept is not None:
+            cells[place] = Cell(setting, kept.verdict.status.value, kept)
+        else:
+            todo.append((place, job))
+    if executor is None:
+        cells |= {place: _cell(fit, *job) for place, job in todo}
+    else:
+        cells |= _side_by_side(fit, executor, todo)
+    return Sweep(tuple(cells[place] for place in sorted(cells)), fit, prob)
+
+
+def _side_by_side(fit: Fit, executor: Executor, todo: Sequence[tuple[int, tuple[Any, ...]]]) -> dict[int, Cell]:
+    """Run cells in an executor. A lost worker is a failed cell, not the end of the sweep."""
+    # the draws of the base fit are not needed for a refit and would be sent with every cell
+    lean = replace(fit, draws=fit.draws.filter(lambda node: node.path == "/"))
+    cells: dict[int, Cell] = {}
+    waiting = {}
+    for place, job in todo:
+        try:
+            waiting[executor.submit(_cell, lean, *job)] = place, job[0]
+        except Exception as error:
+            cells[place] = _lost(job[0], error)
+    for done in as_completed(waiting):
+        place, setting = waiting[done]
+        try:
+            cells[place] = done.result()
+        except Exception as error:
+            cells[place] = _lost(setting, error)
+    return cells
+
+
+def _lost(setting: dict[str, float], error: Exception) -> Cell:
+    return Cell(setting, "ERROR", None, f"{type(error).__name__}: {error}".strip())
+
+
+def _settings(fit: Fit, dials: Mapping[str, Sequence[float]], grid: bool) -> list[dict[str, float]]:
+    """The settings of a sweep: every combination, or one dial at a time with the others as they are."""
+    if not dials or any(len(np.ravel(v)) == 0 for v in dials.values()):
+        raise SpecificationError("dials is empty: give at least one value for at least one dial, {'name.parameter': [..]}.")
+    values = {name: [float(x) for x in np.ravel(np.asarray(v, dtype=float))] for name, v in dials.items()}
+    if grid:
+        found = [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
+    else:
+        now = {name: fit.dials.get(name, np.nan) for name in values}
+        found = [{**now, name: x} for name, several in values.items() for x in several]
+    unique = list({_text(s): s for s in found}.values())
+    if len(unique) > _WORST:
+        raise SpecificationError(f"{len(unique)} settings are more than {_WORST}: take fewer values, or one dial at a time.")
+    return unique
+
+
+def _cell(fit: Fit, setting: dict[str, float], sampling: dict[str, Any], file: Path | None) -> Cell:
+    """Refit one setting, in whichever thread or process, and keep it."""
+    try:
+        found = fit.refit(dials=setting, **sampling)
+    except BayeskitError as error:
+        return Cell(setting, "ERROR", None, str(error).splitlines()[0])
+    if file is not None:
+        part = file.with_suffix(".part.nc")
+        found.save(part)
+        part.replace(file)  # a run that is killed while it writes leaves no half file behind
+    return Cell(setting, found.verdict.status.value, found)
+
+
+def _file(fit: Fit, folder: Path | None, setting: Mapping[str, float], sampling: Mapping[str, Any]) -> Path | None:
+    if folder is None:
+        return None
+    facts = [fit.spec.to_json(), fit.provenance["data"]["digest"], {**fit.dials, **setting}, sampling]
+    return folder / f"{hashlib.sha256(_text([*facts, fit.provenance['sampling']]).encode()).hexdigest()[:24]}.nc"
+
+
+def _kept(file: Path | None) -> Fit | None:
+    """The run of an earlier sweep, unless there is none or it cannot be read."""
+    from bayeskit.errors import StorageError
+    from bayeskit.storage import load
+
+    if file is None or not file.exists():
+        return None
+    try:
+        found: Fit = load(file)
+        return found
+    except StorageError:
+        return None
