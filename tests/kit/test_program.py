@@ -87,3 +87,22 @@ print(len(count))
         for _ in range(2)
     ]
     assert counts[0] > 20 and counts[1] == 0
+
+
+@pytest.mark.slow
+def test_the_other_backend_or_a_word_on_how_to_get_it():
+    from importlib.util import find_spec
+
+    from bayeskit import SpecificationError
+    from bayeskit.engine import Sampling
+    from bayeskit.fit import run
+
+    spec = examples.BetaBinomial()
+    statistics = spec.statistics(spec.simulate(1).table)
+    settings = Sampling(draws=500, tune=500, chains=2, seed=1, backend="jax", progress=False)
+    if find_spec("jax") is None:
+        with pytest.raises(SpecificationError, match=r"bayeskit\[jax\]"):
+            run(spec, statistics, settings)
+        return
+    found, numba = run(spec, statistics, settings), run(spec, statistics, Sampling(draws=500, tune=500, seed=1, progress=False))
+    assert found.posterior["p"].mean() == pytest.approx(float(numba.posterior["p"].mean()), abs=0.03)
