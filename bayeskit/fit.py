@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,19 +17,17 @@ from bayeskit.errors import SpecificationError
 from bayeskit.graph import LOG_LIKELIHOOD
 from bayeskit.prior_check import log_jacobian, log_prior, prior_draws
 from bayeskit.provenance import provenance
+from bayeskit.sensitivity.methods import SensitivityMethods
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     import pandas as pd
     import xarray as xr
 
-    from bayeskit.assumptions import Assumption, Prior
+    from bayeskit.assumptions import Assumption
     from bayeskit.builder import ModelBuilder
     from bayeskit.checks import CheckResult, Verdict
     from bayeskit.intake import Rows
     from bayeskit.report.content import Section
-    from bayeskit.sensitivity import Reweighted, Sensitivity, Sweep
 
 __all__ = ["Fit", "assemble", "finished_draws", "run", "total_log_likelihood"]
 
@@ -39,7 +37,7 @@ KEPT_STATS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class Fit(SensitivityMethods):
     """A fitted model.
 
     Attributes
@@ -187,112 +185,6 @@ class Fit:
                 "Give the table again: fit.refit(table=...), or save with statistics=True."
             )
         return self.statistics
-
-    def sensitivity(
-        self,
-        quantities: Sequence[str] | Mapping[str, Callable[..., Any]] | None = None,
-        assumptions: str | Sequence[str] = "top",
-        prob: float = 0.95,
-    ) -> Sensitivity:
-        """What the answer rests on: every assumption against every quantity, from these draws, without a refit.
-
-        Parameters
-        ----------
-        quantities : sequence of str or mapping of str to callable, optional
-            Names of estimands (the headline ones by default), or functions of the Dataset of estimands that return one number
-            for every draw, shape (chain, draw).
-        assumptions : {"top", "all"} or names
-            "top" leaves latent and imputed ones out: they are the model's own predictions, not what was assumed.
-        prob : float
-            Probability of intervals.
-
-        Returns
-        -------
-        Sensitivity
-            States ok, sensitive, conflict, unreliable or not computed, each with its k-hat. Never "ok" without a number.
-
-        Raises
-        ------
-        SpecificationError
-            For an unknown estimand or assumption.
-        StorageError
-            If the run was saved without its statistics.
-        """
-        from bayeskit.sensitivity import sensitivity
-
-        return sensitivity(self, quantities, assumptions, prob)
-
-    def reweight(
-        self, priors: Mapping[str, Prior], *, prob: float = 0.95, group: Literal["estimands", "posterior"] = "estimands"
-    ) -> Reweighted:
-        """Estimands under other priors, from these draws, without a refit.
-
-        Parameters
-        ----------
-        priors : mapping of str to Prior
-            By assumption: the prior to put in the place of the fit's. Any distribution over the same dimensions.
-        prob : float
-            Probability of the equal-tailed intervals.
-        group : {"estimands", "posterior"}
-            What people asked for, or the parameters.
-
-        Returns
-        -------
-        Reweighted
-
-        Raises
-        ------
-        UnreliableWeightsError
-            If the draws do not reach where the other priors put their mass. Narrower priors than the fit's are the easy
-            direction, wider ones the hard one.
-        SpecificationError
-            For an unknown assumption, one without a prior, or a prior over other dimensions.
-        """
-        from bayeskit.sensitivity import reweight
-
-        return reweight(self, priors, prob, group)
-
-    def sweep(
-        self,
-        dials: Mapping[str, Sequence[float]],
-        *,
-        grid: bool = False,
-        executor: Executor | None = None,
-        cache: str | Path | None = None,
-        prob: float = 0.95,
-        **sampling: Any,
-    ) -> Sweep:
-        """Fit again under other dials, one setting after the other or side by side.
-
-        Parameters
-        ----------
-        dials : mapping of str to sequence of float
-            Values by the full name of the dial, ``"assumption.parameter"``.
-        grid : bool
-            Every combination; otherwise one dial at a time, the others as in this fit.
-        executor : concurrent.futures.Executor, optional
-            Where to run. Processes run side by side; threads of one process wait for each other.
-        cache : path, optional
-            Folder in which every refit is kept. The same sweep with the same folder resumes where it was stopped.
-        prob : float
-            Probability of the equal-tailed intervals in the table.
-        **sampling
-            What `refit` takes: draws, tune, chains, cores, target_accept.
-
-        Returns
-        -------
-        Sweep
-            Each cell with its own verdict; failed cells stay visible. The seed of a cell follows from this fit's seed and the
-            cell's dials.
-
-        Raises
-        ------
-        SpecificationError
-            For an unknown dial, a value out of its range, or more than 200 settings.
-        """
-        from bayeskit.sensitivity import sweep
-
-        return sweep(self, dials, grid=grid, executor=executor, cache=cache, prob=prob, **sampling)
 
     def sections(self, prob: float = 0.95) -> tuple[Section, ...]:
         """What a report says of this model's own questions; the plain fit adds nothing."""
