@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -109,6 +109,42 @@ class JudgeFit(Fit):
         """Draws of the ranks (1 is best), shape (S, K)."""
         return np.asarray(ranks(self._scores))
 
+    def item_bank(self, items: int | None = None, *, seed: int = 0) -> JudgeFit:
+        """The same fit about a finite bank of items, of which the items of the table are a random sample.
+
+        Without this every answer is about the population of items, and its interval includes the sampling of the items. In a
+        bank, the truth of the answers at hand is uncertain only as far as the verdicts leave it so.
+
+        Parameters
+        ----------
+        items : int, optional
+            Size of the bank. Not given: the items of the table and no others.
+        seed : int
+            Seed of the completion of the true levels.
+
+        Returns
+        -------
+        JudgeFit
+            A new fit, whose `expected_score` (hence ranking, pairs, report and sensitivity) is about the bank. `refit` starts
+            from the data again: ask it for the bank anew.
+
+        Raises
+        ------
+        SpecificationError
+            Unless the likelihood is the paired one, or if the bank is smaller than the table.
+        """
+        from bayeskit_models.judges.bank import bank_scores, items_of
+
+        total = items_of(self._need_statistics("be asked for a bank of items")) if items is None else items
+        estimands = self.estimands
+        old = estimands["expected_score"].transpose("chain", "draw", "candidate")
+        label = {**old.attrs, "label": f"mean true score in a bank of {total} items", "bank": total}
+        estimands["expected_score"] = old.copy(data=bank_scores(self, total, seed)).assign_attrs(label)
+        draws = self.draws.copy()
+        draws["estimands"] = estimands
+        note = f"Scores and ranks are about a bank of {total} items, of which those of the table are a random sample."
+        return replace(self, draws=draws, notes=(*self.notes, note))
+
     def ranking(self, prob: float = 0.95, kind: Literal["eti", "hdi"] = "eti") -> Ranking:
         """Candidates in the order of their expected true score, with intervals of score and rank.
 
@@ -150,6 +186,8 @@ class JudgeFit(Fit):
                 " With three or more levels no amount of data fixes the order of candidates whose score distributions cross: "
                 "those pairs rest on the prior on the judges."
             )
+        if "bank" in self.estimands["expected_score"].attrs:
+            text += f" {self.notes[-1]}"
         if not self._monotone:
             text += " Without monotone judges every order rests on the prior that judges lean to the truth."
             if self.dials.get("judge_vertices.boost") == 0.0:
