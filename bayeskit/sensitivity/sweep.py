@@ -11,6 +11,7 @@ from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -193,7 +194,8 @@ def _cell(fit: Fit, setting: dict[str, float], sampling: dict[str, Any], file: P
     except BayeskitError as error:
         return Cell(setting, "ERROR", None, str(error).splitlines()[0])
     if file is not None:
-        part = file.with_suffix(".part.nc")
+        # a name of its own: a cluster may run a cell a second time while the first run still writes
+        part = file.with_name(f".{file.stem}-{uuid4().hex[:12]}.part.nc")
         found.save(part)
         part.replace(file)  # a run that is killed while it writes leaves no half file behind
     return Cell(setting, found.verdict.status.value, found)
