@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import bayeskit
 from bayeskit import cli
+from bayeskit.cli import arguments, catalogue, commands
 from bayeskit.verdict import CheckResult, Status, Verdict
 
 HEAVY = (
@@ -159,13 +160,13 @@ def test_a_specification_file_must_be_one_of_this_model(table, tmp_path, text):
     ],
 )  # fmt: skip
 def test_values_are_json_where_they_are_json(text, value):
-    assert cli._value(text) == value
+    assert arguments.value_of(text) == value
 
 
 def test_settings_go_over_the_specification_file(table, tmp_path):
     path = tmp_path / "spec.json"
     path.write_text(examples.NormalNormal(group="g", prior_sd=3.0).to_json())
-    assert cli._specification("NormalNormal", ["group=group"], path) == examples.NormalNormal(prior_sd=3.0)
+    assert arguments.specification("NormalNormal", ["group=group"], path) == examples.NormalNormal(prior_sd=3.0)
 
 
 # -- what the commands do ------------------------------------------------------------------------
@@ -268,7 +269,7 @@ def test_settings_are_explained_from_the_docstring():
             Never.
         """
 
-    assert cli._parameters(Documented) == {
+    assert catalogue.parameters_of(Documented) == {
         "group": ("str", "Columns of the table."),
         "y": ("str", "Columns of the table."),
         "prior_sd": ("float, optional", "Its width."),
@@ -312,8 +313,8 @@ def show(out, console, progress):
 
 
 def test_demonstrations_are_found_by_their_entry_point(monkeypatch, tmp_path):
-    points = [EntryPoint("tiny", f"{__name__}:show", cli.DEMOS)]
-    monkeypatch.setattr(cli, "entry_points", lambda group: points if group == cli.DEMOS else [])
+    points = [EntryPoint("tiny", f"{__name__}:show", commands.DEMOS)]
+    monkeypatch.setattr(commands, "entry_points", lambda group: points if group == commands.DEMOS else [])
     result = invoke("demo", "tiny", "--out", str(tmp_path / "a" / "b"), "--no-progress")
     assert (result.exit_code, result.stdout) == (2, "Shown.\n")
     assert (tmp_path / "a" / "b" / "told.txt").read_text() == "progress=False"

@@ -1,0 +1,170 @@
+"""The commands that fit, check, report and calibrate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from bayeskit.cli.arguments import (
+    Model,
+    Progress,
+    Run,
+    Seed,
+    Settings,
+    SpecFile,
+    number_of,
+    pairs_of,
+    sizes_of,
+    specification,
+)
+from bayeskit.cli.frame import FAILED, PASSED, app, console, exit_code, leave
+from bayeskit.errors import SpecificationError, suggest
+
+if TYPE_CHECKING:
+    from bayeskit.verdict import Verdict
+
+DEMOS = "bayeskit.demos"
+"""Entry point group of demonstrations.
+
+Name -> ``callable(out: Path, console: Console, progress: bool) -> int``, which returns the exit code.
+"""
+
+
+@app.command()
+def demo(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Which demonstration.", show_default=True)] = "judges",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for what it writes; made if need be.")] = Path(
+        "bayeskit-demo"
+    ),
+    progress: Progress = True,
+) -> None:
+    """Run a demonstration on real data: rank nine LLMs by nine LLM judges, with a report."""
+    points = {point.name: point for point in entry_points(group=DEMOS)}
+    if name not in points:
+        known = ", ".join(sorted(points)) or "none"
+        raise SpecificationError(f"There is no demonstration {name!r}.{suggest(name, points)} Installed: {known}.")
+    out.mkdir(parents=True, exist_ok=True)
+    leave(_demo(points[name])(out, console(), progress))
+
+
+def _demo(point: EntryPoint) -> Callable[[Path, Console, bool], int]:
+    found = point.load()
+    if not callable(found):
+        raise SpecificationError(f"The entry point {point.name!r} of group {DEMOS} is not a function.")
+    return found  # type: ignore[no-any-return]
+
+
+@app.command()
+def fit(
+    model: Model,
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="A CSV, TSV or Parquet file, or a glob of them.")],
+    out: Annotated[Path, typer.Option(metavar="RUN.nc", help="Where to save the run.")],
+    settings: Settings = None,
+    spec: SpecFile = None,
+    dial: Annotated[
+        list[str] | None,
+        typer.Option("--dial", metavar="NAME=NUMBER", help="Another value for a dial of an assumption."),
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Draws kept per chain.")] = 1000,
+    tune: Annotated[int, typer.Option(help="Draws of warm-up per chain.")] = 1000,
+    chains: Annotated[int, typer.Option(help="Chains; fewer than four cannot pass the checks.")] = 4,
+    seed: Seed = None,
+    cores: Annotated[int | None, typer.Option(help="Chains that run at the same time.")] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="New folder to stream draws into, so that a killed run can be read."),
+    ] = None,
+    progress: Progress = True,
+) -> None:
+    """Fit a model to a table, check it and save the run."""
+    built = specification(model, settings, spec)
+    dials = {key: number_of(key, value) for key, value in pairs_of(dial, "--dial").items()}
+    if not out.parent.is_dir():  # before the fit, not after it
+        raise SpecificationError(f"--out: there is no folder {str(out.parent)!r}.")
+    result = built.fit(
+        table,
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        seed=seed,
+        cores=cores,
+        store=store,
+        progress=progress,
+        dials=dials,
+    )
+    result.save(out)
+    for note in result.notes:
+        print(f"Note: {note}")
+    print(result.verdict)
+    print("\n".join(repr(result).splitlines()[1:]))
+    print(f"Saved to {out} (seed {result.provenance['sampling']['seed']}).")
+    leave(exit_code(result.verdict))
+
+
+@app.command()
+def check(
+    run: Run,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
+) -> None:
+    """Print the verdict on a saved run, and what to do about it."""
+    from bayeskit.storage import load
+
+    verdict: Verdict = load(run).verdict
+    code = exit_code(verdict)
+    if as_json:
+        payload = {"headline": verdict.headline, "exit_code": code, **verdict.to_dict()}
+        print(json.dumps(payload, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print("\n".join([verdict.headline, *(f"  {result}" for result in verdict.results)]))
+    leave(code)
+
+
+@app.command()
+def report(
+    run: Run,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Report to write: .html or .md.")],
+    prob: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.95,
+) -> None:
+    """Write the report of a saved run. A failed or partial run gets its report too, which says so first."""
+    from bayeskit.storage import load
+
+    loaded = load(run)
+    path = loaded.report(out, prob=prob)
+    print(loaded.verdict.headline)
+    print(f"Report: {path}")
+    leave(exit_code(loaded.verdict))
+
+
+@app.command()
+def calibrate(
+    model: Model,
+    settings: Settings = None,
+    spec: SpecFile = None,
+    simulations: Annotated[int, typer.Option(help="Simulated tables.")] = 200,
+    seed: Annotated[int, typer.Option(help="Root seed.")] = 0,
+    size: Annotated[
+        list[str] | None,
+        typer.Option("--size", metavar="KEY=NUMBER", help="Design of the simulated tables, as 'items=50'."),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Plot of the worst quantities.")] = None,
+    progress: Progress = True,
+) -> None:
+    """Check by simulation whether the fit recovers what tables were simulated from.
+
+    Simulation-based calibration on one compiled model.
+    """
+    if plot is not None and plot.suffix.lower() != ".svg":
+        raise SpecificationError(f"--plot: the file {plot.name!r} must end in .svg.")
+    built = specification(model, settings, spec)
+    result = built.calibrate(simulations=simulations, seed=seed, progress=progress, **sizes_of(built, size))
+    print(result)
+    if plot is not None:
+        plot.write_bytes(result.plot().data)
+        print(f"Plot: {plot}")
+    leave(PASSED if result.passed else FAILED)
