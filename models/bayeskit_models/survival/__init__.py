@@ -1,0 +1,1 @@
+"""FlexibleSurvival: the adapted power generalised Weibull with multi-parameter regression."""
