@@ -99,26 +99,26 @@ class APGW(PositiveContinuous):  # type: ignore[misc, unused-ignore]
     def logp(value: Any, phi: Any, lam: Any, gamma: Any, kappa: Any) -> Any:
         """Log density."""
         inside = value > 0
-        log_time, logs = pt.log(pt.switch(inside, value, 1.0)), _logs(phi, lam, gamma, kappa)
+        log_time, logs = pt.log(pt.switch(inside, _real(value), 1.0)), _logs(phi, lam, gamma, kappa)
         found = _ALGEBRA.log_hazard(log_time, *logs) - _ALGEBRA.cumulative_hazard(log_time, *logs)
         return _checked(pt.switch(inside, found, -np.inf), phi, lam, gamma, kappa)
 
     def logccdf(value: Any, phi: Any, lam: Any, gamma: Any, kappa: Any) -> Any:
         """Log survival function: minus the cumulative hazard."""
         inside = value > 0
-        log_time = pt.log(pt.switch(inside, value, 1.0))
+        log_time = pt.log(pt.switch(inside, _real(value), 1.0))
         found = -_ALGEBRA.cumulative_hazard(log_time, *_logs(phi, lam, gamma, kappa))
         return _checked(pt.switch(inside, found, 0.0), phi, lam, gamma, kappa)
 
     def logcdf(value: Any, phi: Any, lam: Any, gamma: Any, kappa: Any) -> Any:
         """Log distribution function."""
         inside = value > 0
-        log_time = pt.log(pt.switch(inside, value, 1.0))
+        log_time = pt.log(pt.switch(inside, _real(value), 1.0))
         exposure = _ALGEBRA.cumulative_hazard(log_time, *_logs(phi, lam, gamma, kappa))
         return _checked(pt.switch(inside, pt.log(-pt.expm1(-exposure)), -np.inf), phi, lam, gamma, kappa)
 
     def icdf(value: Any, phi: Any, lam: Any, gamma: Any, kappa: Any) -> Any:
         """Quantile function; inf for the cured."""
-        found = pt.exp(_ALGEBRA.log_quantile(-pt.log1p(-value), *_logs(phi, lam, gamma, kappa)))
+        found = pt.exp(_ALGEBRA.log_quantile(-pt.log1p(-_real(value)), *_logs(phi, lam, gamma, kappa)))
         inside = (value >= 0) & (value <= 1)
         return _checked(pt.switch(inside, found, np.nan), phi, lam, gamma, kappa)
