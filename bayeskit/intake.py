@@ -163,6 +163,9 @@ def _settled(column: Column, table: Table, known: Mapping[str, Sequence[str]]) -
     source = table.read([(column.names[0], "number")]).columns[column.names[0], "number"]
     words = len(source.bad_rows) > 0 and len(source.bad_rows) == int((~source.null).sum())  # of a CSV file: not one number
     if source.kind == "text" or source.dtype == "category" or words:
+        truth = table.read([(column.names[0], "binary")]).columns[column.names[0], "binary"]
+        if truth.kind == "bool" or (words and not len(truth.bad_rows)):
+            return replace(column, kind="binary")
         return replace(column, kind="label")
     return replace(column, kind="binary" if source.kind == "bool" else "number")
 

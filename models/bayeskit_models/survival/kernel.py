@@ -130,7 +130,7 @@ def _exposure(start, n, log_time, weight, sign, p, d):  # type: ignore[no-untype
     """Sum of ``sign * weight * H``: rows that are censored on the right (-1), and late entry (+1)."""
     value = 0.0
     for i in range(n):
-        log_u, a, s, total, d_v, rest = _point(log_time[start + i], p[0, i], p[1, i], p[2, i], p[3, i], p[4, i], p[5, i])
+        log_u, _a, _s, total, d_v, rest = _point(log_time[start + i], p[0, i], p[1, i], p[2, i], p[3, i], p[4, i], p[5, i])
         w = sign * weight[start + i]
         value += w * total
         d[0, i] = w * p[2, i] * d_v
@@ -146,10 +146,10 @@ def _between(start, n, log_lower, log_upper, weight, p, d):  # type: ignore[no-u
     value = 0.0
     for i in range(n):
         w = weight[start + i]
-        log_u, a, s, total, d_v, rest = _point(log_upper[start + i], p[0, i], p[1, i], p[2, i], p[3, i], p[4, i], p[5, i])
+        log_u, _a, _s, total, d_v, rest = _point(log_upper[start + i], p[0, i], p[1, i], p[2, i], p[3, i], p[4, i], p[5, i])
         low_u, low, low_v, low_rest = 0.0, 0.0, 0.0, 0.0
         if log_lower[start + i] > -1e300:
-            low_u, a, s, low, low_v, low_rest = _point(
+            low_u, _a, _s, low, low_v, low_rest = _point(
                 log_lower[start + i], p[0, i], p[1, i], p[2, i], p[3, i], p[4, i], p[5, i]
             )
         gap = total - low
