@@ -88,7 +88,11 @@ class Fit(SensitivityMethods):
         """PASS, WARN, FAIL or NOT COMPUTED, with the checks behind it and what to do next."""
         from bayeskit.checks import run_checks
 
-        return run_checks(self.draws, headline=self._headline(), partial=self.partial, extra=self._identification())
+        # estimands that may be the same in every draw without a fault, such as a cured share of 0
+        still = tuple(str(n) for n, v in self.estimands.data_vars.items() if v.attrs.get("point_mass"))
+        return run_checks(
+            self.draws, headline=self._headline(), fixed=still, partial=self.partial, extra=self._identification()
+        )
 
     @property
     def checks(self) -> tuple[CheckResult, ...]:

@@ -19,10 +19,10 @@ TAILS = {"weibull": 1.0, "loglogistic": 0.0, "burr": 0.0, "gompertz": 1e6}
 
 _ALTERNATIVES = ("apgw", *TAILS)
 _EFFECTS = {
-    "scale": "A covariate stretches or shortens time by a factor of e at most, per standard deviation or between two categories.",
-    "hazard": "A covariate multiplies the hazard by a factor of e at most, per standard deviation or between two categories.",
-    "shape": "A covariate changes the power of time by a factor of 1.6 either way, per standard deviation or between two categories.",
-    "tail": "A covariate changes kappa + 1 by a factor of 1.6 either way, per standard deviation or between two categories.",
+    "scale": "A covariate stretches or shortens time by a factor of e or so, by standard deviation or between two categories.",
+    "hazard": "A covariate multiplies or divides the hazard by e or so, by standard deviation or between two categories.",
+    "shape": "A covariate changes the power of time by a factor of 1.6 or so, by standard deviation or between two categories.",
+    "tail": "A covariate changes kappa + 1 by a factor of 1.6 or so, by standard deviation or between two categories.",
 }
 _EFFECT_SD = {"scale": 1.0, "hazard": 1.0, "shape": 0.5, "tail": 0.5}
 
@@ -84,8 +84,8 @@ def _tail(spec: FlexibleSurvival) -> list[Assumption]:
         return [
             Assumption(
                 "tail_intercept",
-                "The law lies between one that leaves half of all uncured or more and one steeper than Weibull: kappa between -0.7 "
-                "and 5; below 0, with prior probability about a third, some are never to have the event.",
+                "kappa lies between -0.7 and 5, from laws with a cured share to laws steeper than Weibull's; with prior "
+                "probability about a third it is below 0, and some never have the event.",
                 "hyper", Prior("Normal", mu=math.log(2.0) - 0.35, sigma=0.75), setting="law", alternatives=_ALTERNATIVES,
             )
         ]  # fmt: skip

@@ -28,8 +28,6 @@ _EFFECTS = {
     "shape": ("log ratio of the powers of time, per unit of the covariate", "log ratio"),
     "tail": ("log ratio of kappa + 1, per unit of the covariate", "log ratio"),
 }
-HORIZONS = (0.25, 0.5, 1.0)
-"""Parts of the follow-up at which survival is given."""
 
 
 def survival_at(log_time: FloatArray, logs: tuple[FloatArray, ...]) -> FloatArray:
@@ -67,25 +65,18 @@ def estimands_of(spec: FlexibleSurvival, draws: xr.Dataset, statistics: xr.Datas
             facts = {"label": label, "units": units, "headline": True}
             data[f"{component}_effect"] = ((*lead, f"{component}_term"), each, facts)
     kappa = np.expm1(logs[3][:, 0]).reshape(shape)
-    data["kappa"] = (
-        lead,
-        kappa,
-        {"label": "kappa: which law (0 log-logistic or Burr, 1 Weibull)", "units": "number", "headline": True},
-    )
+    facts = {"label": "kappa: which law (0 log-logistic or Burr, 1 Weibull)", "units": "number", "headline": True}
+    data["kappa"] = (lead, kappa, facts | {"point_mass": True})
     cured = np.exp(_ALGEBRA.log_cure(logs[1][:, 0], logs[3][:, 0])).reshape(shape)
-    data["cured"] = (
-        lead,
-        cured,
-        {"label": "share that never has the event, at average covariates", "units": "probability", "headline": False},
-    )
-    times = np.array(HORIZONS) * last
+    facts = {"label": "share that never has the event, at average covariates", "units": "probability", "headline": False}
+    data["cured"] = (lead, cured, facts | {"point_mass": True})
+    times = statistics["horizons"].values
     found = survival_at(np.log(times / scale), logs).reshape(*shape, len(times))
     facts = {"label": "probability of no event by this time, at average covariates", "units": "probability", "headline": True}
     data["survival"] = ((*lead, "time"), found, facts)
     mean = restricted_mean(last / scale, logs)[:, 0].reshape(shape) * scale
-    data["restricted_mean"] = (
-        lead, mean, {"label": f"mean time without the event up to {last:g}, at average covariates", "units": "time", "headline": True},
-    )  # fmt: skip
+    label = f"mean time without the event up to {last:g}, at average covariates"
+    data["restricted_mean"] = (lead, mean, {"label": label, "units": "time", "headline": True})
     coords = {d: draws[d].values for d in lead if d in draws.coords} | {"time": [f"{t:.4g}" for t in times]}
     coords |= {f"{c}_term": statistics[f"{c}_term"].values for c in COMPONENTS if f"{c}_term" in statistics.sizes}
     return xr.Dataset(data, coords=coords)

@@ -14,6 +14,7 @@ from bayeskit.errors import SpecificationError, suggest
 from bayeskit_models.survival.assumptions import TAILS, assumptions_of
 from bayeskit_models.survival.formulas import Terms, read_formula
 from bayeskit_models.survival.statistics import COMPONENTS, ROW_LEVEL, reduce_rows
+from bayeskit_models.survival.survival_fit import SurvivalFit
 
 if TYPE_CHECKING:
     from bayeskit import Graph, Rows
@@ -43,10 +44,13 @@ class FlexibleSurvival(ModelBuilder):
     background : str, optional
         Column of the hazard of the general population at the time of the event (relative survival); 0 for none.
     scale, hazard, shape, tail : str
-        Formulas of log phi (how fast time runs), log lambda (factor of the hazard), log gamma (power of time) and log(kappa + 1)
-        (which law). `hazard` has no intercept unless it says "1 + ...".
+        Formulas of log phi (how fast time runs), log lambda (factor of the hazard), log gamma (power of time) and
+        log(kappa + 1) (which law). `hazard` has no intercept unless it says "1 + ...".
     law : {"apgw", "weibull", "loglogistic", "burr", "gompertz"}
         Which law: the whole family, or one member, for which kappa is fixed.
+    reference : {"mean", "zero"}
+        The row for which the intercepts stand, and at which lambda is 1 where `hazard` has no intercept: average covariates, or
+        all covariates 0 (first categories).
     unit : float, optional
         The time that counts as one in the priors. Not given: the median observed time, so that the unit of the table does not
         matter; a prior that follows the data cannot be calibrated, so `calibrate` needs it.
@@ -72,9 +76,11 @@ class FlexibleSurvival(ModelBuilder):
     shape: str = field(default="1", kw_only=True)
     tail: str = field(default="1", kw_only=True)
     law: Literal["apgw", "weibull", "loglogistic", "burr", "gompertz"] = field(default="apgw", kw_only=True)
+    reference: Literal["mean", "zero"] = field(default="mean", kw_only=True)
     unit: float | None = field(default=None, kw_only=True)
     group_on: Any = field(default=("scale",), kw_only=True)
 
+    fit_class: ClassVar[Any] = SurvivalFit
     row_level_statistics: ClassVar[bool] = True
     row_level_variables: ClassVar[tuple[str, ...]] = ROW_LEVEL
 
@@ -205,6 +211,8 @@ class FlexibleSurvival(ModelBuilder):
 
 
 def _check(spec: FlexibleSurvival) -> None:
+    if spec.reference not in ("mean", "zero"):
+        raise SpecificationError(f"reference={spec.reference!r}: must be 'mean' or 'zero'.")
     if spec.unit is not None and not (isinstance(spec.unit, int | float) and 0 < spec.unit < np.inf):
         raise SpecificationError(f"unit={spec.unit!r}: a time above 0, in the unit of the table.")
     if (spec.lower is None) != (spec.upper is None):
@@ -228,8 +236,8 @@ def _check(spec: FlexibleSurvival) -> None:
         )
     if spec.law == "weibull" and spec.terms("scale").intercept and spec.terms("hazard").intercept:
         raise SpecificationError(
-            "law='weibull' with intercepts in both scale and hazard: only lambda phi^gamma enters, so one of them is nothing but "
-            "its prior. Leave the intercept out of hazard."
+            "law='weibull' with intercepts in both scale and hazard: only lambda phi^gamma enters, so one of them is nothing "
+            "but its prior. Leave the intercept out of hazard."
         )
     for component in spec.group_on:
         if component not in ("scale", "hazard", "shape"):

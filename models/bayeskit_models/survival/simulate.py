@@ -38,9 +38,9 @@ def simulate_survival(
 ) -> Simulation:
     """Draw parameters (unless given) and rows of a design; see `FlexibleSurvival.simulate`.
 
-    A fresh design has standard normal covariates and follow-up that ends uniformly between a fifth and the whole of four internal
-    units of time. With `like` covariates, groups and entry are those of the fit, and a row is followed as long as it was, or if
-    it had its event to the end of the follow-up.
+    A fresh design has standard normal covariates and follow-up that ends uniformly between a fifth and the whole of four
+    internal units of time. With `like` covariates, groups and entry are those of the fit, and a row is followed as long as it
+    was, or if it had its event to the end of the follow-up.
     """
     frame = _fresh(spec, rng, sizes) if like is None else _design_like(spec, like)
     blank = _blank(spec, frame)

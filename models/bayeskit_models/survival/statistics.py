@@ -1,8 +1,8 @@
 """From rows to what the likelihood reads: times on an internal scale, kinds of censoring, patterns of covariates.
 
 Time is divided by the median observed time, so that priors and results do not depend on the unit. Covariates are centred at
-their means and, unless they have two values only, divided by their standard deviations; both are stored. Rows of equal covariates
-(and group) share a pattern.
+their means and, unless they have two values only, divided by their standard deviations; both are stored. Rows of equal
+covariates (and group) share a pattern.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
     keep = ~((kind == 1) & (lower <= 0.0)) & (weight > 0.0)  # a row that was never followed says nothing
     scale = _time_scale(lower, upper, kind, keep) if spec.unit is None else float(spec.unit)
     background = np.asarray(rows.columns.get("background", np.zeros(rows.n)), dtype=float)
-    designs = {c: _standardise(rows, spec.terms(c), keep) for c in COMPONENTS}
+    designs = {c: _standardise(rows, spec.terms(c), keep, spec.reference) for c in COMPONENTS}
     group = rows.columns.get("group")
     order = np.flatnonzero(keep)[np.argsort(kind[keep], kind="stable")]
     pattern, patterns = _patterns([d["matrix"] for d in designs.values()], group, order)
@@ -62,6 +62,7 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
         "log_entry": (("late",), np.log(entry[order][late] / scale)),
         "time_scale": ((), scale),
         "follow_up": ((), float(np.where(kind == 2, upper, lower)[order].max())),
+        "horizons": (("time",), np.quantile(_middles(lower, upper, kind, keep), (0.25, 0.5, 0.75))),
     }
     coords: dict[str, Any] = {}
     for component, found in designs.items():
@@ -109,7 +110,7 @@ def _check_times(rows: Rows, lower: FloatArray, upper: FloatArray, kind: NDArray
             "{} intervals end before they begin.")  # fmt: skip
     last = np.where(kind == 2, upper, lower)
     _refuse(
-        (entry > 0.0) & (entry >= last), "entry", entry, "a row enters before its event, its censoring or the end of its interval.",
+        (entry > 0.0) & (entry >= last), "entry", entry, "a row enters before its event or its censoring.",
         "correct the entry times, or drop rows that were never at risk.", "{} rows enter at or after their time.",
     )  # fmt: skip
     _refuse(
@@ -136,11 +137,15 @@ def _refuse(bad: NDArray[np.bool_], column: str, values: FloatArray, rule: str, 
 
 def _time_scale(lower: FloatArray, upper: FloatArray, kind: NDArray[np.int64], keep: NDArray[np.bool_]) -> float:
     """The median observed time: of events, with the middle of an interval."""
+    return float(np.median(_middles(lower, upper, kind, keep)))
+
+
+def _middles(lower: FloatArray, upper: FloatArray, kind: NDArray[np.int64], keep: NDArray[np.bool_]) -> FloatArray:
     seen = keep & (kind != KINDS.index("right"))
-    return float(np.median((lower[seen] + upper[seen]) / 2.0)) if seen.any() else float(np.median(lower[keep]))
+    return np.asarray((lower[seen] + upper[seen]) / 2.0)
 
 
-def _standardise(rows: Rows, terms: Terms, keep: NDArray[np.bool_]) -> dict[str, Any]:
+def _standardise(rows: Rows, terms: Terms, keep: NDArray[np.bool_], reference: str) -> dict[str, Any]:
     """Design of a component, centred and scaled; constant and collinear columns are refused."""
     columns = {v: rows.columns[f"x_{v}"] for v in terms.variables}
     levels = {v: rows.levels[f"x_{v}"] for v in terms.variables if f"x_{v}" in rows.levels}
@@ -148,7 +153,7 @@ def _standardise(rows: Rows, terms: Terms, keep: NDArray[np.bool_]) -> dict[str,
     if not names:
         return {"matrix": np.zeros((rows.n, 0)), "names": ()}
     used = matrix[keep]
-    centre = used.mean(0)
+    centre = used.mean(0) if reference == "mean" else np.zeros(len(names))
     spread = np.array([1.0 if len(np.unique(c)) <= 2 else c.std() for c in used.T])
     constant = np.ptp(used, axis=0) == 0.0
     if constant.any():
@@ -157,8 +162,7 @@ def _standardise(rows: Rows, terms: Terms, keep: NDArray[np.bool_]) -> dict[str,
             f"{terms.setting}: {name!r} is the same in every row.", column=name, rule="a covariate varies.",
             fix=f"leave it out of {terms.setting}.",
         )  # fmt: skip
-    scaled = (used - centre) / spread
-    _independent(terms, names, scaled)
+    _independent(terms, names, (used - used.mean(0)) / spread)
     return {"matrix": (matrix - centre) / spread, "names": names, "centre": centre, "spread": spread}
 
 
