@@ -46,7 +46,7 @@ def plain_log_likelihood(predictors: list[Any], data: Mapping[str, Any]) -> Any:
 
 
 def row_log_likelihood(predictors: tuple[FloatArray, ...], statistics: xr.Dataset) -> FloatArray:
-    """Log likelihood of every row, weight included, for draws of the predictors.
+    """Log likelihood of every row on the user's scale of time, weight included, for draws of the predictors.
 
     Parameters
     ----------
@@ -84,4 +84,5 @@ def row_log_likelihood(predictors: tuple[FloatArray, ...], statistics: xr.Datase
         late = statistics["entry_row"].values
         entry = algebra.cumulative_hazard(statistics["log_entry"].values, *[p[:, late] for p in by_row])
     out[:, late] += entry
+    out[:, : int(pointer[1])] -= float(np.log(statistics["time_scale"]))
     return out * statistics["weight"].values

@@ -17,7 +17,7 @@ from bayeskit_models.survival.statistics import COMPONENTS, ROW_LEVEL, reduce_ro
 from bayeskit_models.survival.survival_fit import SurvivalFit
 
 if TYPE_CHECKING:
-    from bayeskit import Graph, Rows
+    from bayeskit import Graph, Mode, Rows
 
 __all__ = ["FlexibleSurvival"]
 
@@ -182,7 +182,8 @@ class FlexibleSurvival(ModelBuilder):
         from bayeskit_models.survival.predictors import graph_predictors
 
         names = ("kind_ptr", "pattern", "log_lower", "log_upper", "weight", "background", "entry_row", "log_entry")
-        graph.likelihood(log_likelihood(*graph_predictors(graph), *(graph.data(n) for n in names)))
+        found = log_likelihood(*graph_predictors(graph), *(graph.data(n) for n in names))
+        graph.likelihood(found + graph.data("log_unit"))
 
     def estimands(self, draws: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
         """Effects, kappa, cured share, survival and restricted mean at average covariates."""
@@ -193,6 +194,15 @@ class FlexibleSurvival(ModelBuilder):
         from bayeskit_models.survival.estimands import estimands_of
 
         return estimands_of(self, draws, statistics, dials)
+
+    def mode(self, table: Any, **settings: Any) -> Mode:
+        """Posterior mode, or with ``prior=False`` maximum likelihood: the status names the ridges of this law.
+
+        See `ModelBuilder.mode` for the settings.
+        """
+        from bayeskit_models.survival.ridges import name_the_ridge
+
+        return name_the_ridge(super().mode(table, **settings))
 
     def simulate(
         self,

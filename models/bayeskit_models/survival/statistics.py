@@ -61,6 +61,8 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
         "entry_row": (("late",), late),
         "log_entry": (("late",), np.log(entry[order][late] / scale)),
         "time_scale": ((), scale),
+        # densities are of the user's time: each event's is divided by the internal unit
+        "log_unit": ((), -np.log(scale) * float(weight[order][kind[order] == 0].sum())),
         "follow_up": ((), float(np.where(kind == 2, upper, lower)[order].max())),
         "horizons": (("time",), np.quantile(_middles(lower, upper, kind, keep), (0.25, 0.5, 0.75))),
     }
