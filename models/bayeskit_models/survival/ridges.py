@@ -31,7 +31,7 @@ def name_the_ridge(found: Mode) -> Mode:
     nothing = {k: np.full(np.shape(v), np.nan) for k, v in found.standard_errors.items()}
     if kappa > _LARGE_KAPPA:
         message = (
-            f"kappa > {_LARGE_KAPPA:g}: the law is of Gompertz's kind to all that the data can tell, and its likelihood is flat "
+            f"kappa > {_LARGE_KAPPA:g}: the law is of Gompertz's kind as far as the data tell, and its likelihood is flat "
             "in kappa. The log likelihood is that of the limit; take law='gompertz' or a prior"
         )
         return replace(found, status="ridge", message=message, standard_errors=nothing)
