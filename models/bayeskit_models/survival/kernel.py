@@ -154,7 +154,7 @@ def _between(start, n, log_lower, log_upper, weight, p, d):  # type: ignore[no-u
             )
         gap = total - low
         value += w * (np.log(-np.expm1(-gap)) - low)
-        up = w / np.expm1(gap)  # with respect to H at the upper end; w + up of it is taken at the lower end
+        up = w / max(np.expm1(gap), 1e-300)  # with respect to H at the upper end; w + up of it is taken at the lower end
         down = w + up
         d[0, i] = p[2, i] * (up * d_v - down * low_v)
         d[1, i] = up * total - down * low
