@@ -152,7 +152,7 @@ def _between(start, n, log_lower, log_upper, weight, p, d):  # type: ignore[no-u
             low_u, _a, _s, low, low_v, low_rest = _point(
                 log_lower[start + i], p[0, i], p[1, i], p[2, i], p[3, i], p[4, i], p[5, i]
             )
-        gap = total - low
+        gap = max(total - low, 1e-300)  # rounding may turn a gap of nothing round
         value += w * (np.log(-np.expm1(-gap)) - low)
         up = w / max(np.expm1(gap), 1e-300)  # with respect to H at the upper end; w + up of it is taken at the lower end
         down = w + up
