@@ -33,6 +33,8 @@ KINDS = ("exact", "right", "left", "interval")
 _BLOCK = 256  # rows whose intermediate numbers stay in the first cache
 _SERIES = 0.03  # of |x|: below it seven terms are exact to rounding, above it a difference with 1 loses no digits that matter
 
+_LARGEST = 300.0  # of x: beyond it the cumulative hazard is over 1e130, and a product of two such numbers would overflow
+
 _inline: Any = numba.njit(fastmath={"contract", "nsz", "arcp"}, forceinline=True, error_model="numpy")
 
 
@@ -61,10 +63,10 @@ def _point(log_time, log_phi, lam, gamma, kappa, k1, log_k1):  # type: ignore[no
     log_u = gamma * (log_time + log_phi)
     a, s = _softplus_sigmoid(log_u - log_k1)
     x = kappa * a
-    x = x if x < 700.0 else 700.0
+    x = x if x < _LARGEST else _LARGEST
     e = fast_exp(x)
     r, slope = _exprel(x, e)
-    scale = lam * k1
+    scale = min(lam * k1, 1e100)
     total = scale * a * r
     d_v = scale * e * s
     return log_u, a, s, total, d_v, total + scale * a * a * slope * k1 - d_v
