@@ -2,7 +2,7 @@
 
 from bayeskit.sensitivity.analysis import sensitivity
 from bayeskit.sensitivity.ladder import Rung
-from bayeskit.sensitivity.result import Row, Sensitivity
+from bayeskit.sensitivity.result import Row, Sensitivity, Verification
 from bayeskit.sensitivity.reweight import Reweighted, power_scale, reweight
 from bayeskit.sensitivity.sweep import Cell, Sweep, sweep
 from bayeskit.sensitivity.weights import Weights, k_hat_limit, pareto_smoothed
@@ -14,6 +14,7 @@ __all__ = [
     "Rung",
     "Sensitivity",
     "Sweep",
+    "Verification",
     "Weights",
     "k_hat_limit",
     "pareto_smoothed",

@@ -24,6 +24,10 @@ class SensitivityMethods:
         quantities: Sequence[str] | Mapping[str, Callable[..., Any]] | None = None,
         assumptions: str | Sequence[str] = "top",
         prob: float = 0.95,
+        *,
+        ladder: Literal["auto"] | str | Sequence[str] = ("reweight",),
+        verify: bool = False,
+        **sampling: Any,
     ) -> Sensitivity:
         """What the answer rests on: every assumption against every quantity, from these draws, without a refit.
 
@@ -36,6 +40,14 @@ class SensitivityMethods:
             "top" leaves latent and imputed ones out: they are the model's own predictions, not what was assumed.
         prob : float
             Probability of intervals.
+        ladder : "auto" or sequence of str
+            With "auto" or "refit", an assumption whose rows are unreliable is fitted again to the powers 0.5 and 2; ``how``
+            says so.
+        verify : bool
+            Fit the most important row (the largest index) again, half a step of its dial down and up, and put both answers
+            side by side.
+        **sampling
+            What `refit` takes: draws, tune, chains, seed, cores, target_accept.
 
         Returns
         -------
@@ -45,13 +57,13 @@ class SensitivityMethods:
         Raises
         ------
         SpecificationError
-            For an unknown estimand or assumption.
+            For an unknown estimand, assumption or rung, or sampling settings where there is nothing to sample.
         StorageError
             If the run was saved without its statistics.
         """
         from bayeskit.sensitivity import sensitivity
 
-        return sensitivity(cast("Fit", self), quantities, assumptions, prob)
+        return sensitivity(cast("Fit", self), quantities, assumptions, prob, ladder, verify, **sampling)
 
     def reweight(
         self,
