@@ -44,7 +44,7 @@ class SensitivityMethods:
             With "auto" or "refit", an assumption whose rows are unreliable is fitted again to the powers 0.5 and 2; ``how``
             says so.
         verify : bool
-            Fit the most important row (the largest index) again, half a step of its dial down and up, and put both answers
+            Fit the most important row (the largest index) again, a quarter step of its dial down and up, and put both answers
             side by side.
         **sampling
             What `refit` takes: draws, tune, chains, seed, cores, target_accept.

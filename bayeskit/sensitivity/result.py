@@ -96,7 +96,7 @@ class Verification:
         What the draws of the fit say: change of the mean per step of the dial (or per unit of the exponent) in posterior
         standard deviations, to first order, and its Monte Carlo standard error.
     refit_shift, refit_mcse : float
-        The same from refits half a step down and half a step up.
+        The same from refits a quarter of a step down and up.
     verdicts : tuple of str
         Status of the verdict of each refit.
     message : str

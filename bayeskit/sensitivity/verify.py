@@ -25,7 +25,7 @@ HALF_AND_DOUBLE = (0.5, 2.0)
 """Exponents of refits: far enough apart that the noise of two sets of draws does not drown what moves."""
 
 _FEWEST = 1000  # draws of a refit that stands in for too few draws
-_FRACTION = 0.5  # of a step, up and down: less would drown in noise, more would leave the tangent
+_FRACTION = 0.25  # of a step, down and up: less would drown in noise, more leaves the tangent (measured: 8 % against 30 % at 0.5)
 _TRUSTED = ("PASS", "WARN")
 
 FloatArray = NDArray[np.float64]
@@ -89,7 +89,7 @@ class _Step:
 def verified(
     fit: Fit, rows: list[Row], names: list[str], quantities: Quantities, sampling: Mapping[str, Any]
 ) -> Verification | None:
-    """Refit the most important row, a half step up and down; None where no row has a number.
+    """Refit the most important row, a quarter step down and up; None where no row has a number.
 
     Parameters
     ----------
