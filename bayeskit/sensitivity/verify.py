@@ -25,7 +25,9 @@ HALF_AND_DOUBLE = (0.5, 2.0)
 """Exponents of refits: far enough apart that the noise of two sets of draws does not drown what moves."""
 
 _FEWEST = 1000  # draws of a refit that stands in for too few draws
-_FRACTION = 0.25  # of a step, down and up: less would drown in noise, more leaves the tangent (measured: 8 % against 30 % at 0.5)
+# Of a step, down and up: less would drown in noise, more leaves the tangent (30 % off at a half, 8 % at a quarter, for the
+# scale of a normal prior).
+_FRACTION = 0.25
 _TRUSTED = ("PASS", "WARN")
 
 FloatArray = NDArray[np.float64]
