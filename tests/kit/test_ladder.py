@@ -192,6 +192,13 @@ def test_moment_matched_answer_against_the_closed_form(normal_fit):
     assert abs(spread["mean"] - exact.mean()) < 4 * exact.std() / np.sqrt(0.5 * found.weights.ess)
 
 
+def test_moment_matching_that_does_not_arrive_is_no_answer(schools):
+    """A heavy-tailed prior 25 points off the data makes two modes: no affine map turns one into two."""
+    other = {"mu": Prior("StudentT", nu=3.0, mu=30.0, sigma=1.0)}
+    with pytest.raises(UnreliableWeightsError, match="moment matched: unreliable"):
+        schools.reweight(other, ladder=("reweight", "moment match"))
+
+
 # -- refits -------------------------------------------------------------------------------------------------------
 
 
@@ -335,6 +342,17 @@ def test_a_refit_that_fails_says_so(schools):
     found = schools.power_scale({"tau": 0.5}, ladder="refit", draws=10, tune=10, chains=2)
     assert found.refit.verdict.status.value not in ("PASS", "WARN") and found.state != "ok"
     assert repr(found).startswith(("UNRELIABLE", "NOT COMPUTED"))
+
+
+@pytest.mark.parametrize(("computed", "reliable", "index"), [(True, False, 0.0), (True, False, 0.3), (False, False, np.nan)])
+def test_no_state_is_ok_without_reliable_weights(computed, reliable, index):
+    from bayeskit.sensitivity.analysis import _state
+    from bayeskit.sensitivity.power import PowerScaling
+
+    scaled = PowerScaling(np.array([index]), np.array([0.1]), 0.9, 50.0, computed, reliable)
+    assert _state(index, 0.2, scaled) == ("unreliable" if computed else "not computed")
+    assert _state(index, 0.2, None) == "not computed"
+    assert _state(np.nan, 0.2, replace(scaled, computed=True, reliable=True)) == "not computed"
 
 
 # -- the table ----------------------------------------------------------------------------------------------------
