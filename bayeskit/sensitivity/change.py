@@ -75,12 +75,18 @@ class OtherPriors:
 
     @property
     def beyond(self) -> str:
-        """Draws of a scale say nothing about a prior that allows negative values."""
+        """Draws of a scale say nothing about a prior that allows negative values, nor any draws about a mode without one."""
         for name, prior in self.priors.items():
             own = _assumption(self.fit, name)
             assert own.prior is not None
             if prior.references or own.prior.references:
                 continue
+            apart = _far_and_heavy(prior, np.asarray(self.fit.posterior[name].values, dtype=float))
+            if apart:
+                return (
+                    f"{prior!r} has its central half from {apart[0]:g} to {apart[1]:g}, where '{name}' has no draw, and tails "
+                    "so heavy that there may be a second mode, which no weight would show"
+                )
             low, high = own.prior.family.support(**own.parameters(self.fit.dials))
             bottom, top = prior.family.support(**prior.numbers)
             if bottom < low or top > high:
@@ -176,6 +182,22 @@ class Powers:
         if found is None or found.prior is None or exponent == 0.0:
             return None
         return found.prior.replace(**found.parameters(self.fit.dials)).power(float(exponent))
+
+
+_HEAVY = ("StudentT", "Cauchy", "LogNormal", "InverseGamma")
+"""Families with a mode away from zero whose log density is not concave: times a likelihood they can make two modes. Measured on
+eight schools: StudentT(3, 30, 1) for a mean near 4 has k-hat 0.6 and a reweighted mean 10 where the exact one is 21."""
+
+
+def _far_and_heavy(prior: Prior, draws: FloatArray) -> tuple[float, float] | None:
+    """The quartiles of a heavy-tailed prior between which some element of the variable has no draw at all."""
+    if prior.dist not in _HEAVY:
+        return None
+    sample = prior.random(np.random.default_rng(0), (4000,))
+    low, high = (float(q) for q in np.quantile(sample, (0.25, 0.75)))
+    if ((draws.min((0, 1)) > high) | (draws.max((0, 1)) < low)).any():
+        return low, high
+    return None
 
 
 def _assumption(fit: Fit, name: str) -> Assumption:

@@ -108,7 +108,8 @@ class SensitivityMethods:
         Notes
         -----
         Moment matching: Paananen, Piironen, Buerkner, Vehtari (2021), Statistics and Computing 31:16. A refit under a prior
-        of another family compiles once for that family.
+        of another family compiles once for that family. Weights cannot show a mode without a draw: heavy-tailed priors whose
+        central half holds no draw are refitted or refused, whatever their k-hat.
         """
         from bayeskit.sensitivity import reweight
 

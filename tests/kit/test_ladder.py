@@ -193,10 +193,21 @@ def test_moment_matched_answer_against_the_closed_form(normal_fit):
 
 
 def test_moment_matching_that_does_not_arrive_is_no_answer(schools):
-    """A heavy-tailed prior 25 points off the data makes two modes: no affine map turns one into two."""
-    other = {"mu": Prior("StudentT", nu=3.0, mu=30.0, sigma=1.0)}
-    with pytest.raises(UnreliableWeightsError, match="moment matched: unreliable"):
-        schools.reweight(other, ladder=("reweight", "moment match"))
+    """Eightfold likelihood: twice as many coordinates as data, and correlations that no affine map of these draws makes."""
+    found = schools.power_scale({"likelihood": 8.0}, ladder=("reweight", "moment match"))
+    assert found.state == "unreliable" and found.tried[1].outcome == "unreliable" and found.table["mean"].isna().all()
+
+
+@pytest.mark.parametrize("place", [30.0, 60.0])
+def test_a_second_mode_that_no_weight_shows(schools, schools_table, place):
+    """A heavy-tailed prior far from the draws makes a second mode; k-hat is low where all draws miss it. Only a refit tells."""
+    other = {"mu": Prior("StudentT", nu=3.0, mu=place, sigma=1.0)}
+    with pytest.raises(UnreliableWeightsError, match="second mode"):
+        schools.reweight(other)
+    found = schools.reweight(other, ladder="auto", draws=2000)
+    assert found.rung == "refitted" and [r.outcome for r in found.tried[:2]] == ["unreliable", "skipped"]
+    near = schools.reweight({"mu": Prior("StudentT", nu=3.0, mu=8.0, sigma=1.0)})
+    assert near.rung == "reweighted" and near.state == "ok"
 
 
 # -- refits -------------------------------------------------------------------------------------------------------
