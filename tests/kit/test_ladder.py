@@ -9,6 +9,7 @@ import examples
 import numpy as np
 import pytest
 import xarray as xr
+from hostile import NASTY
 
 from bayeskit import Prior, SpecificationError, StorageError
 from bayeskit.convergence import diagnostics, mean_errors, tail_size
@@ -445,6 +446,24 @@ def test_tornado(schools):
         blind.plot()
     some = replace(found, rows=(*blind.rows[:3], *found.rows[3:]))
     assert "3 of 16 comparisons have no such number" in some.plot().caption
+
+
+def test_bars_tell_states_by_more_than_colour_and_escape_labels():
+    from bayeskit.report.tornado import tornado_plot
+    from bayeskit.sensitivity.result import STATES
+
+    labels = NASTY[:5]
+    picture = tornado_plot(labels, [0.5, -0.4, 0.3, -0.2, 0.1], STATES, order=STATES, errors=[0.1, 0.1, np.nan, 0.1, 0.1])
+    import xml.etree.ElementTree as ET
+
+    root = ET.fromstring(picture.data)
+    assert not [e for e in root.iter() if e.tag.rpartition("}")[2] in ("script", "image", "foreignObject")]
+    patterns = {e.get("id") for e in root.iter() if e.tag.endswith("}pattern")}
+    assert len(patterns) == len(STATES) - 1  # a hatch for each state but ok, which is plain
+    assert all(f"({state})" in picture.alt for state in STATES) and "-0.400" in picture.alt
+    for bad in (([], [], []), (["a"], [np.nan], ["ok"]), (["a"], [1.0, 2.0], ["ok"])):
+        with pytest.raises(ValueError, match="as many of each"):
+            tornado_plot(*bad)
 
 
 # -- the arithmetic behind it -------------------------------------------------------------------------------------
