@@ -24,6 +24,10 @@ class SensitivityMethods:
         quantities: Sequence[str] | Mapping[str, Callable[..., Any]] | None = None,
         assumptions: str | Sequence[str] = "top",
         prob: float = 0.95,
+        *,
+        ladder: Literal["auto"] | str | Sequence[str] = ("reweight",),
+        verify: bool = False,
+        **sampling: Any,
     ) -> Sensitivity:
         """What the answer rests on: every assumption against every quantity, from these draws, without a refit.
 
@@ -36,6 +40,14 @@ class SensitivityMethods:
             "top" leaves latent and imputed ones out: they are the model's own predictions, not what was assumed.
         prob : float
             Probability of intervals.
+        ladder : "auto" or sequence of str
+            With "auto" or "refit", an assumption whose rows are unreliable is fitted again to the powers 0.5 and 2; ``how``
+            says so.
+        verify : bool
+            Fit the most important row (the largest index) again, a quarter step of its dial down and up, and put both answers
+            side by side.
+        **sampling
+            What `refit` takes: draws, tune, chains, seed, cores, target_accept.
 
         Returns
         -------
@@ -45,18 +57,24 @@ class SensitivityMethods:
         Raises
         ------
         SpecificationError
-            For an unknown estimand or assumption.
+            For an unknown estimand, assumption or rung, or sampling settings where there is nothing to sample.
         StorageError
             If the run was saved without its statistics.
         """
         from bayeskit.sensitivity import sensitivity
 
-        return sensitivity(cast("Fit", self), quantities, assumptions, prob)
+        return sensitivity(cast("Fit", self), quantities, assumptions, prob, ladder, verify, **sampling)
 
     def reweight(
-        self, priors: Mapping[str, Prior], *, prob: float = 0.95, group: Literal["estimands", "posterior"] = "estimands"
+        self,
+        priors: Mapping[str, Prior],
+        *,
+        prob: float = 0.95,
+        group: Literal["estimands", "posterior"] = "estimands",
+        ladder: Literal["auto"] | str | Sequence[str] = ("reweight",),
+        **sampling: Any,
     ) -> Reweighted:
-        """Estimands under other priors, from these draws, without a refit.
+        """Estimands under other priors, from these draws, or by as much more work as `ladder` allows.
 
         Parameters
         ----------
@@ -66,22 +84,84 @@ class SensitivityMethods:
             Probability of the equal-tailed intervals.
         group : {"estimands", "posterior"}
             What people asked for, or the parameters.
+        ladder : "auto" or sequence of str
+            Rungs that may be tried, the next one only where the numbers of the one before cannot be trusted: "reweight",
+            "moment match" (moves the draws) and "refit". "auto" is all three.
+        **sampling
+            What `refit` takes: draws, tune, chains, seed, cores, target_accept.
 
         Returns
         -------
         Reweighted
+            With the rung it came from and every rung that was tried. A refit carries its own verdict.
 
         Raises
         ------
         UnreliableWeightsError
-            If the draws do not reach where the other priors put their mass. Narrower priors than the fit's are the easy
-            direction, wider ones the hard one.
+            If the draws do not reach where the other priors put their mass, and no refit was allowed or possible. Narrower
+            priors than the fit's are the easy direction, wider ones the hard one.
         SpecificationError
-            For an unknown assumption, one without a prior, or a prior over other dimensions.
+            For an unknown assumption, one without a prior, a prior over other dimensions, or an unknown rung.
+        StorageError
+            If the run was saved without its statistics.
+
+        Notes
+        -----
+        Moment matching: Paananen, Piironen, Buerkner, Vehtari (2021), Statistics and Computing 31:16. A refit under a prior
+        of another family compiles once for that family. Weights cannot show a mode without a draw: heavy-tailed priors whose
+        central half holds no draw are refitted or refused, whatever their k-hat.
         """
         from bayeskit.sensitivity import reweight
 
-        return reweight(cast("Fit", self), priors, prob, group)
+        return reweight(cast("Fit", self), priors, prob, group, ladder, **sampling)
+
+    def power_scale(
+        self,
+        exponents: Mapping[str, float],
+        *,
+        prob: float = 0.95,
+        group: Literal["estimands", "posterior"] = "estimands",
+        ladder: Literal["auto"] | str | Sequence[str] = ("reweight",),
+        **sampling: Any,
+    ) -> Reweighted:
+        """Estimands where priors, constraints or the likelihood count for less or for more: ``p(theta)^exponent``.
+
+        Parameters
+        ----------
+        exponents : mapping of str to float
+            By name of an assumption with a prior, of a constraint, or ``"likelihood"``; at least 0. Below 1 is the hard
+            direction: the draws lack the wide tails.
+        prob : float
+            Probability of the equal-tailed intervals.
+        group : {"estimands", "posterior"}
+            What people asked for, or the parameters.
+        ladder : "auto" or sequence of str
+            As in `reweight`.
+        **sampling
+            What `refit` takes.
+
+        Returns
+        -------
+        Reweighted
+            ``state`` says "unreliable" or "not computed" where the draws do not tell; the numbers after the change are then
+            NaN, unless there is a refit, whose verdict the first line names.
+
+        Raises
+        ------
+        SpecificationError
+            For an unknown name, a negative exponent, or an unknown rung.
+        StorageError
+            If the run was saved without its statistics.
+
+        Notes
+        -----
+        Kallioinen, Paananen, Buerkner, Vehtari (2024), Statistics and Computing 34:57. A refit turns dials where the power of
+        a prior is a prior of the same family. Elsewhere the model is compiled once more with its exponents as data, and
+        every later refit uses that program. The log likelihood of a refit with a power of the likelihood is that power's.
+        """
+        from bayeskit.sensitivity import power_scale
+
+        return power_scale(cast("Fit", self), exponents, prob, group, ladder, **sampling)
 
     def sweep(
         self,

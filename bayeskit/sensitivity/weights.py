@@ -94,9 +94,9 @@ def pareto_smoothed(log_ratio: ArrayLike) -> Weights:
 
 def _relative_size(ratio: FloatArray) -> float:
     """Effective over actual number of draws of the ratio itself: autocorrelated draws have a shorter tail to fit."""
-    from bayeskit.convergence import diagnostics
+    from bayeskit.convergence import tail_size
 
     if ratio.ndim != 2 or not np.isfinite(ratio).all():
         return 1.0
-    size = diagnostics(ratio[..., None])["ess_tail"][0]
+    size = tail_size(ratio)
     return float(size / ratio.size) if np.isfinite(size) and size > 0 else 1.0
