@@ -234,7 +234,9 @@ class ModelBuilder(ABC):
         over = np.flatnonzero(asked > counts.values)
         if len(over):
             u = over[0]
-            raise SpecificationError(f"{by} {labels[u]!r} is to be removed {asked[u]} times; there are {int(counts[u])} like it.")
+            raise SpecificationError(
+                f"{by} {labels[u]!r} is to be removed {asked[u]} times; there are {int(counts[u])} like it."
+            )
         return found
 
     def check_unit(self, statistics: xr.Dataset, by: str) -> xr.DataArray:

@@ -221,9 +221,7 @@ def _of_verdicts(spec: Any, values: Mapping[str, Any], statistics: xr.Dataset, d
     return np.concatenate([by_kind[name][place] for name, place in _verdict_places(statistics)])
 
 
-def _cell_tables(
-    log_level: np.ndarray, log_theta: np.ndarray, statistics: xr.Dataset
-) -> np.ndarray:
+def _cell_tables(log_level: np.ndarray, log_theta: np.ndarray, statistics: xr.Dataset) -> np.ndarray:
     """Log probability of every distinct answer at every difficulty, shape (C, Q), from levels (R, Q, M)."""
     row, scores, gold = (statistics[n].values for n in ("cell_row", "cell_scores", "cell_gold"))
     theta = log_theta.reshape(-1, *log_theta.shape[2:])
