@@ -156,12 +156,13 @@ class _Bound:
 
     def _moments(self, share: FloatArray) -> tuple[float, float]:
         mean = float(share @ self.draws)
-        return mean, float(np.sqrt(max(share @ (self.draws - mean) ** 2, 1e-300)))
+        variance = float(share @ (self.draws - mean) ** 2)
+        return mean, math.sqrt(max(variance, 1e-300))
 
     def _saturated(self, share: FloatArray) -> bool:
         """Whether too few draws lie on one side of the cut for their share to say how far away the boundary is."""
         above = float(share @ (self.draws > self.boundary.cut))
-        return min(above, 1.0 - above) * len(self.draws) < _FEW
+        return bool(min(above, 1.0 - above) * len(self.draws) < _FEW)
 
     def _scaled(self, weights: FloatArray | None) -> float:
         if self.boundary.functional != "p_above":

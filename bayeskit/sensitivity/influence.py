@@ -284,7 +284,8 @@ class _Shifts:
             shift, how = float(self.reweighted[u, q]), "reweighted"
         mean, lower, upper, moved, mcse = (float(v[q]) for v in refit) if refit is not None else (math.nan,) * 5
         trusted = weights.reliable
-        if removal is not None and removal.usable and math.isfinite(moved):
+        # a refit without a Monte Carlo error (too short to have one) is no answer either
+        if removal is not None and removal.usable and math.isfinite(moved) and math.isfinite(mcse):
             shift, error, how, trusted = moved, mcse, "refit", True
         return UnitRow(
             unit=self.found.labels[u],

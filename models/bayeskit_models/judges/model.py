@@ -209,7 +209,7 @@ class JudgeSimplex(ModelBuilder):
         return values
 
     def units(self, statistics: xr.Dataset) -> tuple[str, ...]:
-        """Rows (verdicts or answers), items of the paired likelihood, judges, candidates, strata; see `units` of this folder."""
+        """Rows (verdicts or answers), items where they are paired, judges, candidates, strata; see `units` of this folder."""
         return unit_names(statistics)
 
     def unit_counts(self, statistics: xr.Dataset, by: str) -> xr.DataArray:
