@@ -157,7 +157,7 @@ def _plain(value: object) -> object:
 def _standard_error(each: FloatArray, counts: NDArray[np.int64]) -> float:
     size = counts.sum()
     mean = counts @ each / size
-    return float(np.sqrt(size * (counts @ (each - mean) ** 2) / size)) if size > 1 else math.nan
+    return float(np.sqrt(size * (counts @ (each - mean) ** 2) / (size - 1))) if size > 1 else math.nan
 
 
 def psis_loo(log_likelihood: FloatArray, r_eff: float | None = None) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -225,7 +225,7 @@ class _Search:
         order: list[int] = []
         since: Counts = np.zeros(len(left), dtype=np.int64)  # taken since the last refit
         spent, removal, predicted = 0, None, self.whole.value()
-        while len(order) < self.most:
+        while True:
             weights = pareto_smoothed((-(values @ since)).reshape(base.estimands.sizes["chain"], -1)) if since.any() else None
             usable = weights is None or weights.reliable
             shares = None if weights is None else weights.values
@@ -242,7 +242,9 @@ class _Search:
                 bound, values, left = self._again(base, order)
                 margin = bind(self.claim, base.estimands, self.whole.side).margin()
                 if margin <= 0.0:
-                    break
+                    return self._judged("greedy", removal, predicted, spent)
+            if len(order) >= self.most:
+                break
             u, copies = self._next(bound, values, shares, left, margin)
             if u < 0:
                 return self._nothing("greedy", spent)
@@ -250,9 +252,9 @@ class _Search:
             order += [u] * copies
             left[u] -= copies
             since[u] += copies
-        if removal is None or since.any():
-            return self._nothing("greedy", spent)
-        return self._judged("greedy", removal, predicted, spent)
+        if removal is not None and not removal.usable:
+            return self._judged("greedy", removal, predicted, spent)
+        return self._nothing("greedy", spent)  # rows or refits were spent before the boundary was crossed
 
     def _next(
         self, bound: Margin, values: FloatArray, shares: FloatArray | None, left: Counts, margin: float

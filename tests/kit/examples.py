@@ -230,6 +230,22 @@ class BetaBinomial(ModelBuilder):
 
 
 @dataclass(frozen=True)
+class FoldedBinomial(BetaBinomial):
+    """BetaBinomial whose rows can be left out: two kinds of rows, each folded into a count."""
+
+    def units(self, statistics):
+        return ("row",)
+
+    def unit_counts(self, statistics, by):
+        n, k = int(statistics["n"]), int(statistics["k"])
+        return xr.DataArray(np.array([k, n - k]), {"unit": ["success", "failure"]}, ("unit",))
+
+    def drop_units(self, statistics, by, places):
+        lost = len(places)
+        return statistics.assign(n=statistics["n"] - lost, k=statistics["k"] - int((places == 0).sum()))
+
+
+@dataclass(frozen=True)
 class EightSchools(ModelBuilder):
     """Rubin's (1981) eight schools, non-centred, with posteriordb's priors."""
 

@@ -261,7 +261,12 @@ def test_a_run_without_statistics_says_what_to_do(fit, tmp_path):
 
 @pytest.mark.parametrize(
     ("settings", "words"),
-    [({"prob": 1.0}, "prob=1.0"), ({"thin_to": 10}, "thin_to=10"), ({"exact": -1}, "exact=-1"), ({"exact": ["row x"]}, "No row")],
+    [
+        ({"prob": 1.0}, "prob=1.0"),
+        ({"thin_to": 10}, "thin_to=10"),
+        ({"exact": -1}, "exact=-1"),
+        ({"exact": ["row x"]}, "No row"),
+    ],
 )
 def test_impossible_settings_are_refused(fit, settings, words):
     with pytest.raises(SpecificationError, match=words):
