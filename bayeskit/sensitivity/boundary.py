@@ -37,8 +37,8 @@ class Boundary:
     Parameters
     ----------
     quantity : str or callable
-        An element of an estimand, ``"expected_score[gpt-4t]"``, or a function of the Dataset of estimands that returns one number
-        for every draw, shape (chain, draw).
+        An element of an estimand, ``"score[gpt-4t]"``, or a function of the Dataset of estimands that returns one number for
+        every draw, shape (chain, draw).
     threshold : float
         What the number is compared with.
     functional : {"mean", "lower", "upper", "p_above"}

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _BATCHES = 10  # per chain, for Monte Carlo errors
-_SPECTATOR = ("ERROR", "FAIL", "NOT COMPUTED")
+_FAILED = ("ERROR", "FAIL", "NOT COMPUTED")
 
 FloatArray = NDArray[np.float64]
 
@@ -90,7 +90,7 @@ class Removal:
     seed : int
         Its seed, derived from the fit's own and the units.
     message : str
-        The error, where there is no fit.
+        The error where there is no fit, what failed where its checks did.
     """
 
     units: tuple[str, ...]
@@ -102,7 +102,7 @@ class Removal:
     @property
     def usable(self) -> bool:
         """Whether the refit may be believed: its checks did not fail."""
-        return self.fit is not None and self.status not in _SPECTATOR
+        return self.fit is not None and self.status not in _FAILED
 
 
 def contributions(fit: Fit, by: str, thin_to: int | None = 1000) -> Contributions:
@@ -166,7 +166,8 @@ def remove(fit: Fit, by: str, units: Sequence[str], sampling: dict[str, Any]) ->
         found = fit.refit(without={by: list(units)}, **{**sampling, "seed": seed})
     except BayeskitError as error:
         return Removal(tuple(units), "ERROR", None, seed, str(error).splitlines()[0])
-    return Removal(tuple(units), found.verdict.status.value, found, seed)
+    status = found.verdict.status.value
+    return Removal(tuple(units), status, found, seed, found.verdict.headline if status in _FAILED else "")
 
 
 def remove_all(

@@ -130,7 +130,7 @@ def test_impossible_questions_are_refused(fit, claim, settings, words):
 
 
 def test_a_set_to_first_order_is_confirmed_by_a_refit(fit, table):
-    """upper(slope) > .1 falls by two rows; the refit's end equals the closed form within Monte Carlo error (.005; bound .02)."""
+    """upper(slope) > .1 falls by two rows; the refit's end is the closed form's within Monte Carlo error (.005; bound .02)."""
     found = fit.smallest_set(Boundary("slope", 0.1, "upper"), methods=["first order"])
     (only,) = found.sets
     left = without(table, only.units)
