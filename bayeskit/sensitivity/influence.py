@@ -158,7 +158,7 @@ class Influence:
         if moved:
             told = ", ".join(moved[:3]) + (f" and {len(moved) - 3} more" if len(moved) > 3 else "")
             parts.append(f"{len(moved)} of {total} move a quantity by {self.threshold:g} posterior sd or more: {told}.")
-        else:
+        elif len(blind) < total:
             rest = "of those that can be judged " if blind else ""
             parts.append(f"No unit {rest}moves a quantity by {self.threshold:g} posterior sd.")
         return " ".join(parts)

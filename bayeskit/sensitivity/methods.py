@@ -202,7 +202,7 @@ class SensitivityMethods:
             First order adds up effects of single units (AMIP) and is fast and blind to units that mask each other; greedy
             takes the unit that goes farthest, looks again, and refits when weights give out.
         refits : int
-            At most so many refits in the greedy search; the first-order set takes one.
+            At most so many refits for each method; the first-order set takes one, or up to four where it has to grow.
         thin_to : int or None
             Use about so many of the draws, evenly thinned; None takes all.
         **sampling

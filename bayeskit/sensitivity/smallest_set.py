@@ -26,6 +26,8 @@ __all__ = ["RemovedSet", "SmallestSet", "smallest_set"]
 
 METHODS = ("first order", "greedy")
 _LARGEST = 0.5  # of the rows: what overturns a claim by taking more than half of the data away is no finding
+_ATTEMPTS = 4  # refits of growing first-order sets
+_CLEAR = 2.0  # Monte Carlo standard errors from the boundary at which a refit has decided
 _STEP = 0.1  # of the remaining distance that a greedy step may cover with copies of one row
 
 FloatArray = NDArray[np.float64]
@@ -198,20 +200,34 @@ class _Search:
     # -- to first order ---------------------------------------------------------------------------------------------
 
     def first_order(self) -> RemovedSet:
-        """Units by their first-order effect until the sum crosses the boundary, then one refit."""
+        """Units by their first-order effect until the sum crosses the boundary; more of them where a refit says otherwise."""
         effects, margin = self.here.effects(self.found.flat), self.here.margin()
-        taken: Counts = np.zeros(len(effects), dtype=np.int64)
-        left = margin
-        for u in np.argsort(effects, kind="stable"):
-            if effects[u] >= 0.0 or left <= 0.0:
+        order = np.argsort(effects, kind="stable")
+        best, beyond = self._nothing("first order", 0), 0.0
+        for attempt in range(1, 1 + min(self.budget, _ATTEMPTS)):
+            taken, left = self._prefix(effects, order, margin + beyond)
+            units = self._labels(order, taken)
+            if left > 0.0 or len(units) <= len(best.units):
                 break
-            copies = min(int(self.found.counts[u]), math.ceil(left / -effects[u]), self.most - int(taken.sum()))
-            taken[u] = copies
-            left += copies * float(effects[u])
-        if left > 0.0:
-            return self._nothing("first order", 0)
-        removal = remove(self.fit, self.found.by, self._labels(np.argsort(effects, kind="stable"), taken), self.sampling)
-        return self._judged("first order", removal, self.here.extrapolated(left - margin), 1)
+            removal = remove(self.fit, self.found.by, units, self.sampling)
+            predicted = self.here.extrapolated(left - margin - beyond)
+            best = self._judged("first order", removal, predicted, attempt)
+            if best.state not in ("not confirmed", "too close to call"):
+                break
+            beyond += best.margin + _CLEAR * (best.margin_mcse if math.isfinite(best.margin_mcse) else 0.0)
+        return best
+
+    def _prefix(self, effects: FloatArray, order: NDArray[np.int64], goal: float) -> tuple[Counts, float]:
+        """Copies of each unit that together bring the margin down by `goal`, the most effective first, and what is left of it."""
+        taken: Counts = np.zeros(len(effects), dtype=np.int64)
+        left = goal
+        for u in order:
+            room = self.most - int(taken.sum())
+            if effects[u] >= 0.0 or left <= 0.0 or room <= 0:
+                break
+            taken[u] = min(int(self.found.counts[u]), math.ceil(left / -effects[u]), room)
+            left += int(taken[u]) * float(effects[u])
+        return taken, left
 
     def _labels(self, order: Sequence[int] | NDArray[np.int64], taken: Counts) -> list[str]:
         return [self.found.labels[u] for u in order for _ in range(int(taken[u]))]
@@ -224,7 +240,7 @@ class _Search:
         left: Counts = self.found.counts.copy()
         order: list[int] = []
         since: Counts = np.zeros(len(left), dtype=np.int64)  # taken since the last refit
-        spent, removal, predicted = 0, None, self.whole.value()
+        spent, judged = 0, self._nothing("greedy", 0)
         while True:
             weights = pareto_smoothed((-(values @ since)).reshape(base.estimands.sizes["chain"], -1)) if since.any() else None
             usable = weights is None or weights.reliable
@@ -237,24 +253,24 @@ class _Search:
                 removal = remove(self.fit, self.found.by, [self.found.labels[u] for u in order], self.sampling)
                 spent += 1
                 if removal.fit is None or not removal.usable:
-                    break
+                    return self._judged("greedy", removal, predicted, spent)
                 base, since, shares = removal.fit, np.zeros_like(since), None
                 bound, values, left = self._again(base, order)
-                margin = bind(self.claim, base.estimands, self.whole.side).margin()
-                if margin <= 0.0:
-                    return self._judged("greedy", removal, predicted, spent)
+                judged = self._judged("greedy", removal, predicted, spent)
+                margin = judged.margin
+                if judged.state == "confirmed":
+                    return judged
             if len(order) >= self.most:
                 break
             u, copies = self._next(bound, values, shares, left, margin)
             if u < 0:
-                return self._nothing("greedy", spent)
+                break
             copies = min(copies, self.most - len(order))
             order += [u] * copies
             left[u] -= copies
             since[u] += copies
-        if removal is not None and not removal.usable:
-            return self._judged("greedy", removal, predicted, spent)
-        return self._nothing("greedy", spent)  # rows or refits were spent before the boundary was crossed
+        # rows or refits were spent before the boundary was crossed; what came too close to it to call is still told
+        return judged if judged.state == "too close to call" else self._nothing("greedy", spent)
 
     def _next(
         self, bound: Margin, values: FloatArray, shares: FloatArray | None, left: Counts, margin: float
@@ -308,7 +324,7 @@ class _Search:
         bound = bind(self.claim, removal.fit.estimands, side)
         margin, error = bound.margin(), _between_chains(self.claim, removal.fit, side)
         state = "confirmed" if margin <= 0.0 else "not confirmed"
-        if abs(margin) < 2.0 * error:
+        if abs(margin) < _CLEAR * error:
             state = "too close to call"
         if not removal.usable:
             state = "not computed"
