@@ -203,18 +203,20 @@ class _Search:
         """Units by their first-order effect until the sum crosses the boundary; more of them where a refit says otherwise."""
         effects, margin = self.here.effects(self.found.flat), self.here.margin()
         order = np.argsort(effects, kind="stable")
-        best, beyond = self._nothing("first order", 0), 0.0
+        best, goal = self._nothing("first order", 0), margin
         for attempt in range(1, 1 + min(self.budget, _ATTEMPTS)):
-            taken, left = self._prefix(effects, order, margin + beyond)
+            taken, left = self._prefix(effects, order, goal)
             units = self._labels(order, taken)
             if left > 0.0 or len(units) <= len(best.units):
                 break
             removal = remove(self.fit, self.found.by, units, self.sampling)
-            predicted = self.here.extrapolated(left - margin - beyond)
+            predicted = self.here.extrapolated(left - goal)
             best = self._judged("first order", removal, predicted, attempt)
             if best.state not in ("not confirmed", "too close to call"):
                 break
-            beyond += best.margin + _CLEAR * (best.margin_mcse if math.isfinite(best.margin_mcse) else 0.0)
+            # the prediction went as far as goal - left: the refit says how much farther there is to go
+            short = best.margin + _CLEAR * (best.margin_mcse if math.isfinite(best.margin_mcse) else 0.0)
+            goal = goal - left + max(short, 1e-9)
         return best
 
     def _prefix(self, effects: FloatArray, order: NDArray[np.int64], goal: float) -> tuple[Counts, float]:
