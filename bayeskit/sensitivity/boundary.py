@@ -116,7 +116,10 @@ class Margin(Protocol):
 
 
 def bind(claim: Any, estimands: xr.Dataset, side: float | None = None) -> Margin:
-    """Tie a claim to draws; `side` is +1 or -1, that of the fit where the draws are those of a refit."""
+    """Tie a claim to draws; `side` is +1 or -1, that of the fit where the draws are those of a refit.
+
+    The one door for claims of other kinds: anything with ``value(dataset, weights)`` that gives value, threshold and margin.
+    """
     if isinstance(claim, Boundary):
         return _Bound(claim, estimands, side)
     if hasattr(claim, "value") and callable(claim.value):

@@ -220,7 +220,7 @@ class _Search:
         return best
 
     def _prefix(self, effects: FloatArray, order: NDArray[np.int64], goal: float) -> tuple[Counts, float]:
-        """Copies of each unit that together bring the margin down by `goal`, the most effective first, and what is left of it."""
+        """Copies of each unit that together bring the margin down by `goal`, and what is left of it."""
         taken: Counts = np.zeros(len(effects), dtype=np.int64)
         left = goal
         for u in order:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import examples
 import numpy as np
@@ -83,6 +85,27 @@ def test_effects_are_derivatives_of_the_margin(fit, table, boundary):
     hard = boundary.functional in ("lower", "upper") or boundary.cut < -0.5
     assert np.abs(found - closed).max() < (0.35 if hard else 0.12) * np.abs(closed).max()
     assert np.corrcoef(found, closed)[0, 1] > (0.9 if hard else 0.97)
+
+
+@dataclass(frozen=True)
+class Positive:
+    """A claim of another room: mean(slope) < 0, as an object with value, threshold and margin."""
+
+    def value(self, dataset, weights=None):
+        draws = dataset["slope"].values.reshape(-1)
+        mean = float(np.average(draws, weights=weights))
+        return SimpleNamespace(value=mean, threshold=0.0, margin=-mean, holds=mean < 0)
+
+
+def test_claims_of_other_kinds_are_differentiated_by_tilting(fit):
+    """Central differences against the exact covariance: the error is of the order of the tilt squared, 4 %; bound 10 %."""
+    values = contributions(fit, "row", None).flat
+    claim, plain = bind(Positive(), fit.estimands), bind(Boundary("slope", 0.0), fit.estimands)
+    assert claim.margin() == pytest.approx(plain.margin(), abs=1e-12) and claim.threshold == 0.0
+    exact = plain.effects(values)
+    assert np.abs(claim.effects(values) - exact).max() < 0.1 * np.abs(exact).max()
+    assert claim.extrapolated(-0.5) == pytest.approx(plain.extrapolated(-0.5), abs=1e-12)
+    assert fit.smallest_set(Positive(), methods=["first order"]).best.units == ("row 62",)
 
 
 def test_a_boundary_reads_values_of_weighted_draws(fit):
