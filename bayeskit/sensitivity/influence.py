@@ -274,7 +274,12 @@ class _Shifts:
         self.reweighted = np.full(self.first.shape, np.nan)
         for u, weights in enumerate(self.weights):
             if weights.reliable:
-                self.reweighted[u] = (weights.values @ safe.reshape(flat.shape) - base) / scale
+                here = safe.reshape(flat.shape)
+                mean = weights.values @ here
+                self.reweighted[u] = (mean - base) / scale
+                # the delta method for weighted draws minus the same draws, and never less than the first-order error
+                moved = np.sqrt(np.square((weights.values - 1.0 / len(here))[:, None] * (here - mean)).sum(0)) / scale
+                self.error[u] = np.maximum(self.error[u], moved)
 
     def row(self, u: int, q: int, removal: Removal | None, refit: FloatArray | None) -> UnitRow:
         """One row of the result: the best knowledge there is, and how it came about."""

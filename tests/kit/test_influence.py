@@ -151,6 +151,8 @@ def test_reweighted_shifts_are_nearer_to_the_truth(found, exact):
     reweighted = column(found, "reweighted")
     good = np.isfinite(reweighted) & (np.abs(exact) < 0.5)
     assert good.sum() > 60 and np.abs(reweighted - exact)[good].max() < 0.08
+    error = column(found, "shift_mcse")
+    assert np.abs((reweighted - exact) / error)[good].max() < 4.5 and np.median(error[good]) < 0.02  # stated errors cover
 
 
 def test_the_planted_outlier_ranks_first_and_is_not_called_ok(found):

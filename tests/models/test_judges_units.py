@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("pymc")
@@ -117,6 +118,28 @@ def test_what_is_left_is_counted(case):
     assert statistics["verdicts"].sum() == spec.statistics(table)["verdicts"].sum()  # the original is untouched
     with pytest.raises(SpecificationError, match="there are"):
         spec.without(statistics, "row", [u] * (int(counts[u]) + 1))
+
+
+def test_answers_with_a_true_level_and_no_verdict_are_rows_too():
+    """Their contribution is the log share of the true level, and without them the table has the same likelihood."""
+    spec = JudgeSimplex(2, gold="gold")
+    table = spec.simulate(1, candidates=3, judges=3, items=7).table
+    alone = table.iloc[:2].assign(candidate="candidate 02", gold=[1, 0], score=np.nan)
+    both = pd.concat([table, alone], ignore_index=True)
+    statistics = spec.statistics(both)
+    values = spec.draw_prior(statistics, np.random.default_rng(2))
+    counts = spec.unit_counts(statistics, "row")
+    last = [len(counts) - 2, len(counts) - 1]
+    assert [str(counts["unit"].values[u]) for u in last] == ["candidate 02, true 0", "candidate 02, true 1"]
+    less = spec.without(statistics, "row", last)
+    from bayeskit.engine import compiled_for
+
+    through = compiled_for(spec, less).log_likelihood(less, spec.dials(less), values)
+    assert through == pytest.approx(spec.log_likelihood(table, values), abs=1e-8)
+    dims = {a.name: a.prior.dims for a in spec.assumptions(statistics) if a.prior is not None}
+    draws = xr.Dataset({n: (("chain", "draw", *dims[n]), np.asarray(v)[None, None]) for n, v in values.items()})
+    effects = spec.log_likelihood_of(draws, statistics, "row").values[0, 0, last]
+    assert effects == pytest.approx(np.log(values["prevalence"][1]), abs=1e-12)
 
 
 def test_several_answers_of_one_item_are_left_out_together():
