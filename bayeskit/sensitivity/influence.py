@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bayeskit.convergence import diagnostics
 from bayeskit.errors import SpecificationError, suggest
 from bayeskit.sensitivity.analysis import _quantities
-from bayeskit.sensitivity.removal import Contributions, Removal, batch_error, contributions, first_order, remove_all
+from bayeskit.sensitivity.removal import Contributions, Removal, batch_error, contributions, doubt, first_order, remove_all
 from bayeskit.sensitivity.weights import Weights, k_hat_limit, pareto_smoothed
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Influence:
         elif len(blind) < total:
             rest = "of those that can be judged " if blind else ""
             parts.append(f"No unit {rest}moves a quantity by {self.threshold:g} posterior sd.")
-        return " ".join(parts)
+        return doubt(self.fit) + " ".join(parts)
 
     @property
     def _caveat(self) -> str:

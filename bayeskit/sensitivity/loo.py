@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeskit.sensitivity.removal import contributions
+from bayeskit.sensitivity.removal import contributions, doubt
 from bayeskit.sensitivity.weights import k_hat_limit, pareto_smoothed
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Loo:
         How many.
     facts : tuple of (str, str)
         What must agree with another one for a comparison: digest of the data, kind of likelihood.
+    doubt : str
+        What the checks of the fit itself say, where they did not pass.
     """
 
     by: str
@@ -56,6 +58,7 @@ class Loo:
     draws: str
     used: int
     facts: tuple[tuple[str, str], ...] = ()
+    doubt: str = ""
 
     @property
     def size(self) -> int:
@@ -112,7 +115,8 @@ class Loo:
         """The result in one line; what cannot be trusted comes first."""
         bad = self.unreliable
         first = f"UNRELIABLE for {bad} of {self.size} rows (k-hat over {self.limit:.2f}, or no number): " if bad else ""
-        return f"{first}elpd {self.elpd:.1f}, standard error {self.se:.1f}, p_loo {self.p_loo:.1f}, by {self.by}, {self.draws}."
+        told = f"elpd {self.elpd:.1f}, standard error {self.se:.1f}, p_loo {self.p_loo:.1f}, by {self.by}, {self.draws}."
+        return f"{self.doubt}{first}{told}"
 
     def __repr__(self) -> str:
         return "\n".join([self.headline, *(f"{count:>6}  {name}" for name, count in self.k_hat_counts.items())])
@@ -197,7 +201,7 @@ def loo(fit: Fit, by: str = "row", *, thin_to: int | None = None) -> Loo:
         ("data", str(fit.provenance["data"].get("digest"))),
         ("likelihood", str(statistics.attrs.get("likelihood", ""))),
     )
-    return Loo(by, found.labels, found.counts, elpd, lppd, k_hat, found.told, found.used, facts)
+    return Loo(by, found.labels, found.counts, elpd, lppd, k_hat, found.told, found.used, facts, doubt(fit))
 
 
 def loo_difference(first: Loo, second: Loo) -> LooDifference:

@@ -21,6 +21,7 @@ __all__ = [
     "Removal",
     "batch_error",
     "contributions",
+    "doubt",
     "first_order",
     "gather",
     "removal_seed",
@@ -119,6 +120,12 @@ def contributions(fit: Fit, by: str, thin_to: int | None = 1000) -> Contribution
     values = found.transpose("chain", "draw", "unit").values.astype(float)
     labels = tuple(str(x) for x in counts["unit"].values)
     return Contributions(by, labels, counts.values.astype(np.int64), values, step, available)
+
+
+def doubt(fit: Fit) -> str:
+    """What to say first where the checks of the fit itself did not pass; empty where they did."""
+    verdict = fit.verdict
+    return f"The checks of this fit did not pass ({verdict.headline}). " if verdict.status.value in _FAILED else ""
 
 
 def first_order(values: FloatArray, quantities: FloatArray, weights: FloatArray | None = None) -> FloatArray:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bayeskit.errors import SpecificationError
 from bayeskit.sensitivity.boundary import Margin, bind
-from bayeskit.sensitivity.removal import Contributions, Removal, contributions, remove
+from bayeskit.sensitivity.removal import Contributions, Removal, contributions, doubt, remove
 from bayeskit.sensitivity.weights import pareto_smoothed
 
 if TYPE_CHECKING:
@@ -92,6 +92,8 @@ class SmallestSet:
         One for each method.
     draws : str
         Which draws were used.
+    doubt : str
+        What the checks of the fit itself say, where they did not pass.
     """
 
     claim: str
@@ -101,6 +103,7 @@ class SmallestSet:
     total: int
     sets: tuple[RemovedSet, ...]
     draws: str
+    doubt: str = ""
 
     @property
     def best(self) -> RemovedSet | None:
@@ -123,10 +126,11 @@ class SmallestSet:
         best = self.best
         if best is None:
             tried = "; ".join(f"{s.method}: {s.state}" for s in self.sets)
-            return f"No set of data was confirmed to overturn {self.claim} ({tried}). That does not show that there is none."
+            told = f"No set of data was confirmed to overturn {self.claim} ({tried}). That does not show that there is none."
+            return f"{self.doubt}{told}"
         units = "1 unit" if len(best.units) == 1 else f"{len(best.units)} units"
         return (
-            f"{self.claim} rests on {units} by {self.by}, {best.share:.2%} of {self.total}: without them it is "
+            f"{self.doubt}{self.claim} rests on {units} by {self.by}, {best.share:.2%} of {self.total}: without them it is "
             f"{best.refit:.3g} in place of {self.value:.3g} (refit, {best.status}). A smaller set may exist."
         )
 
@@ -184,7 +188,7 @@ def smallest_set(
     search = _Search(fit, claim, found, dict(sampling), int(refits))
     sets = tuple(search.first_order() if method == "first order" else search.greedy() for method in methods)
     total = int(found.counts.sum())
-    return SmallestSet(now.text, now.value(), now.threshold, by, total, sets, found.told)
+    return SmallestSet(now.text, now.value(), now.threshold, by, total, sets, found.told, doubt(fit))
 
 
 class _Search:

@@ -225,6 +225,16 @@ def test_a_refit_whose_checks_fail_is_no_answer(fit):
         assert row.state == "unreliable" and row.how == "first order" and row.refit_status != "PASS"
 
 
+def test_a_fit_that_failed_its_checks_says_so_first(table):
+    """Twenty draws after three of warm-up: every answer about the data begins with that."""
+    from bayeskit import Boundary
+
+    bad = examples.VectorRegression().fit(table, seed=1, draws=30, tune=3, progress=False)
+    assert bad.verdict.status.value == "FAIL"
+    for found in (bad.influence(), bad.loo(), bad.smallest_set(Boundary("slope", 5.0))):
+        assert found.headline.startswith("The checks of this fit did not pass (FAIL")
+
+
 def test_what_is_not_a_number_is_not_computed(fit):
     found = fit.influence(quantities={"constant": lambda e: 0.0 * e["slope"] + 1.0, "nan": lambda e: e["slope"] * np.nan})
     assert {r.state for r in found.rows} == {"not computed"} and "cannot be judged" in found.headline
