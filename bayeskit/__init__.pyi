@@ -24,6 +24,9 @@ from .registry import from_json as from_json
 from .registry import load_model as load_model
 from .registry import model_names as model_names
 from .registry import register as register
+from .sensitivity.boundary import Boundary as Boundary
+from .sensitivity.multiverse import Multiverse as Multiverse
+from .sensitivity.multiverse import multiverse as multiverse
 from .storage import load as load
 from .storage import save as save
 

@@ -160,6 +160,33 @@ class Prior:
         """Return the same prior with some parameters changed."""
         return Prior(self.dist, dims=self.dims, **{**self.params, **params})
 
+    def power(self, exponent: float) -> Prior | None:
+        """Return the prior of the same family whose density is proportional to this density to a power.
+
+        Parameters
+        ----------
+        exponent : float
+            Above 0: below 1 the prior counts for less, above 1 for more.
+
+        Returns
+        -------
+        Prior or None
+            None where the family holds no such distribution (HalfCauchy, Logistic), where the power has no finite integral,
+            and where a parameter is another variable: the power of the normalising constant would then matter.
+
+        Raises
+        ------
+        SpecificationError
+            If the exponent is not a finite number above 0.
+        """
+        if not (math.isfinite(exponent) and exponent > 0.0):
+            raise SpecificationError(f"exponent={exponent!r}: must be a finite number above 0.")
+        if self.references or self.family.powered is None:
+            return self if exponent == 1.0 else None
+        params = self.family.powered(exponent, **self.numbers)
+        inside = all(low <= params[k] <= high for k, (low, high) in self.family.parameters.items())
+        return self.replace(**params) if inside else None
+
     def to_dict(self) -> dict[str, Any]:
         """JSON form; `from_dict` gives back an equal prior."""
         return {"dist": self.dist, "dims": list(self.dims), "params": dict(self.params)}

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["MEASURES", "Survey", "diagnostics", "element_name"]
+__all__ = ["MEASURES", "Survey", "diagnostics", "element_name", "mean_errors", "tail_size"]
 
 MEASURES = ("mean", "sd", "r_hat", "ess_bulk", "ess_tail", "mcse_mean")
 TAILS = (0.05, 0.95)  # the quantiles of tail ESS, Vehtari et al. (2021)
@@ -84,14 +84,62 @@ def _measure(x: FloatArray) -> dict[str, FloatArray]:
     return out
 
 
+def mean_errors(values: ArrayLike) -> FloatArray:
+    """Monte Carlo standard errors of means alone, as `diagnostics` gives them, at a fifth of its cost.
+
+    Parameters
+    ----------
+    values : array_like, shape (chains, draws, quantities)
+        Draws.
+
+    Returns
+    -------
+    ndarray, shape (quantities,)
+        NaN where there is none.
+    """
+    x = np.ascontiguousarray(np.moveaxis(np.asarray(values, dtype=float), 2, 0))
+    flat = x.reshape(len(x), -1)
+    usable = np.isfinite(flat).all(axis=1) & (np.ptp(flat, axis=1) > 0)
+    out = np.full(len(x), np.nan)
+    if x.shape[2] >= _SHORTEST and usable.any():
+        out[usable] = flat[usable].std(axis=1, ddof=1) / np.sqrt(_ess(_split(x[usable])))
+    return out
+
+
+def tail_size(values: ArrayLike) -> float:
+    """Tail effective sample size of one quantity alone, as `diagnostics` gives it.
+
+    Parameters
+    ----------
+    values : array_like, shape (chains, draws)
+        Draws.
+
+    Returns
+    -------
+    float
+        NaN where there is none.
+    """
+    x = np.asarray(values, dtype=float)[None]
+    if x.shape[2] < _SHORTEST or not np.isfinite(x).all() or np.ptp(x) == 0.0:
+        return float("nan")
+    ends = np.quantile(x, TAILS)
+    return float(min(_ess(_split((x <= end).astype(float)))[0] for end in ends))
+
+
+def _ess(split: FloatArray) -> FloatArray:
+    """Effective sizes of chains that are split already, shape (quantities, chains, draws)."""
+    import arviz_stats.base as arviz
+
+    stats: Any = arviz.array_stats  # type: ignore[attr-defined]
+    return np.asarray(stats.ess(split, chain_axis=1, draw_axis=2, method="identity"), dtype=np.float64)
+
+
 def _mixing(x: FloatArray) -> dict[str, FloatArray]:
     import arviz_stats.base as arviz
 
     # Ranked and split already, hence "identity". Seconds to import, so not at the top.
     stats: Any = arviz.array_stats  # type: ignore[attr-defined]
-
-    def ess(split: FloatArray) -> FloatArray:
-        return np.asarray(stats.ess(split, chain_axis=1, draw_axis=2, method="identity"), dtype=np.float64)
+    ess = _ess
 
     def rhat(split: FloatArray) -> FloatArray:
         return np.asarray(stats.rhat(split, chain_axis=1, draw_axis=2, method="identity"), dtype=np.float64)

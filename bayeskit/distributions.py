@@ -47,6 +47,9 @@ class Family:
         How many trailing dimensions one draw of the distribution owns.
     pymc_parameters : callable
         ``f(shape, params)`` gives the arguments of PyMC's class.
+    powered : callable or None
+        ``f(power, **params)`` gives the parameters whose density is proportional to this density to that power; None where
+        the family holds no such distribution. What it gives may lie out of range: then the power cannot be normalised.
     """
 
     parameters: Mapping[str, tuple[float, float]]
@@ -56,6 +59,26 @@ class Family:
     log_jacobian: Callable[..., Any]
     event_dims: int = 0
     pymc_parameters: Callable[[tuple[int, ...], Mapping[str, Any]], Mapping[str, Any]] = _unchanged
+    powered: Callable[..., dict[str, float]] | None = None
+
+    def coordinates(self, x: np.ndarray, **params: Any) -> np.ndarray:
+        """Coordinates on the whole real line in which PyMC samples values `x`; the inverse of `natural`.
+
+        A value on the edge of its range has an infinite coordinate. A simplex of K parts has K - 1 coordinates.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(_MAPS[self.log_jacobian][0](x, **params), dtype=float)
+
+    def natural(self, z: np.ndarray, **params: Any) -> np.ndarray:
+        """Values at coordinates `z`."""
+        with np.errstate(over="ignore"):
+            return np.asarray(_MAPS[self.log_jacobian][1](z, **params), dtype=float)
+
+    def support(self, **params: Any) -> tuple[float, float]:
+        """Ends of the range of every element."""
+        if self.log_jacobian is _interval:
+            return float(params["lower"]), float(params["upper"])
+        return _SUPPORTS[self.log_jacobian]
 
     def graph(self, name: str, dims: Any, shape: tuple[int, ...], params: Mapping[str, Any]) -> Any:
         """Create the PyMC variable in the current model context."""
@@ -100,6 +123,46 @@ def _simplex(x: np.ndarray, **_: Any) -> np.ndarray:
 
 def _simplex_rows(x: np.ndarray, **_: Any) -> np.ndarray:
     return np.asarray(_simplex(x).sum(-1))
+
+
+def _to_simplex(z: np.ndarray, **_: Any) -> np.ndarray:
+    from scipy.special import softmax
+
+    return np.asarray(softmax(np.concatenate([z, -z.sum(-1, keepdims=True)], axis=-1), axis=-1))
+
+
+def _from_simplex(x: np.ndarray, **_: Any) -> np.ndarray:
+    logs = np.log(x)
+    return np.asarray(logs[..., :-1] - logs.mean(-1, keepdims=True))
+
+
+def _expit(z: np.ndarray) -> np.ndarray:
+    from scipy.special import expit
+
+    return np.asarray(expit(z))
+
+
+_Map = Callable[..., np.ndarray]
+_MAPS: dict[Callable[..., Any], tuple[_Map, _Map]] = {
+    _real_line: (lambda x, **_: x, lambda z, **_: z),
+    _log: (lambda x, **_: np.log(x), lambda z, **_: np.exp(z)),
+    _log_odds: (lambda x, **_: np.log(x) - np.log1p(-x), lambda z, **_: _expit(z)),
+    _interval: (
+        lambda x, lower, upper: np.log(x - lower) - np.log(upper - x),
+        lambda z, lower, upper: lower + (np.asarray(upper) - lower) * _expit(z),
+    ),
+    _simplex: (_from_simplex, _to_simplex),
+    _simplex_rows: (_from_simplex, _to_simplex),
+}
+"""From the range of a variable to PyMC's coordinates and back, beside the log Jacobian of the way back."""
+
+_SUPPORTS: dict[Callable[..., Any], tuple[float, float]] = {
+    _real_line: REAL,
+    _log: NONNEGATIVE,
+    _log_odds: (0.0, 1.0),
+    _simplex: (0.0, 1.0),
+    _simplex_rows: (0.0, 1.0),
+}
 
 
 def _dirichlet_log_density(x: np.ndarray, a: Any) -> np.ndarray:
@@ -167,6 +230,12 @@ def _half_cauchy_random(rng: np.random.Generator, shape: tuple[int, ...], beta: 
     return np.abs(beta * rng.standard_cauchy(shape))
 
 
+def _student_power(power: float, nu: float, sigma: float) -> dict[str, float]:
+    """(1 + x^2 / (nu sigma^2))^(-power (nu + 1) / 2) is Student's again, with nu sigma^2 as it was."""
+    other = power * (nu + 1.0) - 1.0
+    return {"nu": other, "sigma": sigma * (nu / other) ** 0.5 if other > 0.0 else sigma}
+
+
 FAMILIES: dict[str, Family] = {
     "Normal": Family(
         {"mu": REAL, "sigma": POSITIVE},
@@ -174,6 +243,7 @@ FAMILIES: dict[str, Family] = {
         lambda rng, shape, mu, sigma: rng.normal(mu, sigma, shape),
         "Normal",
         _real_line,
+        powered=lambda power, mu, sigma: {"mu": mu, "sigma": sigma / power**0.5},
     ),
     "HalfNormal": Family(
         {"sigma": POSITIVE},
@@ -181,6 +251,7 @@ FAMILIES: dict[str, Family] = {
         lambda rng, shape, sigma: np.abs(rng.normal(0.0, sigma, shape)),
         "HalfNormal",
         _log,
+        powered=lambda power, sigma: {"sigma": sigma / power**0.5},
     ),
     "LogNormal": Family(
         {"mu": REAL, "sigma": POSITIVE},
@@ -188,6 +259,7 @@ FAMILIES: dict[str, Family] = {
         lambda rng, shape, mu, sigma: rng.lognormal(mu, sigma, shape),
         "LogNormal",
         _log,
+        powered=lambda power, mu, sigma: {"mu": mu + (1.0 / power - 1.0) * sigma**2, "sigma": sigma / power**0.5},
     ),
     "StudentT": Family(
         {"nu": POSITIVE, "mu": REAL, "sigma": POSITIVE},
@@ -195,6 +267,7 @@ FAMILIES: dict[str, Family] = {
         lambda rng, shape, nu, mu, sigma: mu + sigma * rng.standard_t(nu, shape),
         "StudentT",
         _real_line,
+        powered=lambda power, nu, mu, sigma: {"mu": mu} | _student_power(power, nu, sigma),
     ),
     "HalfStudentT": Family(
         {"nu": POSITIVE, "sigma": POSITIVE},
@@ -202,6 +275,7 @@ FAMILIES: dict[str, Family] = {
         lambda rng, shape, nu, sigma: np.abs(sigma * rng.standard_t(nu, shape)),
         "HalfStudentT",
         _log,
+        powered=_student_power,
     ),
     "Cauchy": Family(
         {"alpha": REAL, "beta": POSITIVE},
@@ -223,6 +297,7 @@ FAMILIES: dict[str, Family] = {
         lambda rng, shape, mu, b: rng.laplace(mu, b, shape),
         "Laplace",
         _real_line,
+        powered=lambda power, mu, b: {"mu": mu, "b": b / power},
     ),
     "Logistic": Family(
         {"mu": REAL, "s": POSITIVE},
@@ -237,6 +312,7 @@ FAMILIES: dict[str, Family] = {
         lambda rng, shape, lam: rng.exponential(1.0 / np.asarray(lam), shape),
         "Exponential",
         _log,
+        powered=lambda power, lam: {"lam": lam * power},
     ),
     "Gamma": Family(
         {"alpha": POSITIVE, "beta": POSITIVE},
@@ -244,6 +320,7 @@ FAMILIES: dict[str, Family] = {
         lambda rng, shape, alpha, beta: rng.gamma(alpha, 1.0 / np.asarray(beta), shape),
         "Gamma",
         _log,
+        powered=lambda power, alpha, beta: {"alpha": power * (alpha - 1.0) + 1.0, "beta": power * beta},
     ),
     "InverseGamma": Family(
         {"alpha": POSITIVE, "beta": POSITIVE},
@@ -251,6 +328,7 @@ FAMILIES: dict[str, Family] = {
         lambda rng, shape, alpha, beta: 1.0 / rng.gamma(alpha, 1.0 / np.asarray(beta), shape),
         "InverseGamma",
         _log,
+        powered=lambda power, alpha, beta: {"alpha": power * (alpha + 1.0) - 1.0, "beta": power * beta},
     ),
     "Beta": Family(
         {"alpha": POSITIVE, "beta": POSITIVE},
@@ -258,6 +336,7 @@ FAMILIES: dict[str, Family] = {
         lambda rng, shape, alpha, beta: rng.beta(alpha, beta, shape),
         "Beta",
         _log_odds,
+        powered=lambda power, alpha, beta: {"alpha": power * (alpha - 1.0) + 1.0, "beta": power * (beta - 1.0) + 1.0},
     ),
     "Uniform": Family(
         {"lower": REAL, "upper": REAL},
@@ -265,6 +344,7 @@ FAMILIES: dict[str, Family] = {
         lambda rng, shape, lower, upper: rng.uniform(lower, upper, shape),
         "Uniform",
         _interval,
+        powered=lambda power, lower, upper: {"lower": lower, "upper": upper},
     ),
     # Concentration `a` in every component: the flat prior on a simplex at a = 1.
     "Dirichlet": Family(
@@ -275,6 +355,7 @@ FAMILIES: dict[str, Family] = {
         _simplex,
         event_dims=1,
         pymc_parameters=_dirichlet_parameters,
+        powered=lambda power, a: {"a": power * (a - 1.0) + 1.0},
     ),
     # Rows of a square stochastic matrix, row m ~ Dirichlet(base + boost e_m): a confusion matrix that leans
     # to the truth.
@@ -286,5 +367,6 @@ FAMILIES: dict[str, Family] = {
         _simplex_rows,
         event_dims=2,
         pymc_parameters=_diagonal_parameters,
+        powered=lambda power, base, boost: {"base": power * (base - 1.0) + 1.0, "boost": power * boost},
     ),
 }

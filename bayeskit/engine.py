@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
     from bayeskit.builder import ModelBuilder
 
-__all__ = ["Compiled", "RawDraws", "Sampling", "clear_cache", "compile_count", "compiled_for", "sample"]
+__all__ = [
+    "Compiled",
+    "RawDraws",
+    "Sampling",
+    "clear_cache",
+    "compile_count",
+    "compiled_for",
+    "deletion_effects",
+    "sample",
+]
 
 _CACHE: OrderedDict[tuple[Any, ...], list[Compiled]] = OrderedDict()
 _CACHE_SIZE = 32
@@ -152,6 +161,28 @@ class Compiled:
         self.set_data(statistics, dials)
         return float(function(*[np.asarray(parameters[n], dtype=float) for n in self.built.variables]))
 
+    def log_density(self, statistics: xr.Dataset, dials: Mapping[str, float], points: np.ndarray) -> np.ndarray:
+        """The sampler's log density at points on its own coordinates, shape (S, D); -inf where it is not a number.
+
+        By the sampler's own machine code (numba only), one point after the other: a point costs what a leapfrog step costs.
+        """
+        density = self.program.logp_func
+        with _RUNNING:
+            self.set_data(statistics, dials)
+            data = [node.get_value(borrow=True) for node in density.get_shared()]
+            evaluate = density.vm.jit_fn
+            out = np.array([float(evaluate(point, *data)[0]) for point in np.ascontiguousarray(points, dtype=float)])
+        return np.where(np.isnan(out), -np.inf, out)
+
+    def log_likelihoods(self, statistics: xr.Dataset, dials: Mapping[str, float], draws: xr.Dataset) -> np.ndarray:
+        """Total log likelihood at every draw, shape (chains, draws)."""
+        function = self.function("likelihood", _likelihood_function)
+        self.set_data(statistics, dials)
+        values = [draws[n].transpose("chain", "draw", ...).values.astype(float) for n in self.built.variables]
+        chains, length = draws.sizes["chain"], draws.sizes["draw"]
+        found = [float(function(*[v[c, d] for v in values])) for c in range(chains) for d in range(length)]
+        return np.array(found).reshape(chains, length)
+
 
 def _compile_with_jax(built: BuiltModel) -> Any:
     import nutpie
@@ -194,6 +225,23 @@ def _key(spec: ModelBuilder, statistics: xr.Dataset, backend: str) -> tuple[Any,
     structure = json.dumps({str(k): v for k, v in statistics.attrs.items()}, sort_keys=True, default=str)
     layout = tuple((str(n), v.dims, v.dtype.kind in "iub") for n, v in sorted(statistics.data_vars.items(), key=str))
     return type(spec), spec.to_json(), declared, structure, layout, backend
+
+
+def deletion_effects(
+    spec: ModelBuilder, draws: xr.Dataset, statistics: xr.Dataset, by: str, dials: Mapping[str, float]
+) -> xr.DataArray:
+    """What each unit adds to the log likelihood at every draw, by taking it away; see `ModelBuilder.log_likelihood_of`."""
+    import xarray as xr
+
+    counts = spec.check_unit(statistics, by)
+    with _RUNNING:  # the data nodes of the compiled model are shared
+        total = compiled_for(spec, statistics).log_likelihoods(statistics, dials, draws)
+        found = np.empty((*total.shape, counts.sizes["unit"]))
+        for place in range(found.shape[-1]):
+            less = spec.drop_units(statistics, by, np.array([place]))
+            found[..., place] = total - compiled_for(spec, less).log_likelihoods(less, dials, draws)
+    coords = {d: draws[d].values for d in ("chain", "draw") if d in draws.coords} | {"unit": counts["unit"].values}
+    return xr.DataArray(found, coords, ("chain", "draw", "unit"), name="log_likelihood")
 
 
 def compile_count() -> int:

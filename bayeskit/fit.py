@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -144,6 +146,7 @@ class Fit(SensitivityMethods):
         *,
         dials: Mapping[str, float] | None = None,
         table: Any = None,
+        without: Mapping[str, str | int | Sequence[str | int]] | None = None,
         draws: int | None = None,
         tune: int | None = None,
         chains: int | None = None,
@@ -152,9 +155,27 @@ class Fit(SensitivityMethods):
         target_accept: float | None = None,
         progress: bool = False,
     ) -> Any:
-        """Fit again with other dials or another table, on the same compiled model where its dimensions allow.
+        """Fit again with other dials, another table or less data, on the same compiled model where its dimensions allow.
 
         What is not given is taken from this fit, the seed included.
+
+        Parameters
+        ----------
+        dials : mapping, optional
+            Other values for some dials.
+        table : DataFrame, mapping or path, optional
+            Other rows.
+        without : mapping of str to labels or positions, optional
+            Units to leave out by their kind, ``{"judge": "GPT-4"}``; see `ModelBuilder.without`. The parameters stay.
+        draws, tune, chains, seed, cores, target_accept, progress
+            As in `ModelBuilder.fit`.
+
+        Raises
+        ------
+        SpecificationError
+            For an unknown dial or unit.
+        StorageError
+            If the run was saved without its statistics and no table is given.
         """
         statistics, digest, rows = self.statistics, None, None
         if table is not None:
@@ -176,9 +197,13 @@ class Fit(SensitivityMethods):
             backend=used["backend"],
             progress=progress,
         )
+        removed = {} if without is None else {by: _listed(units) for by, units in without.items()}
+        for by, units in removed.items():
+            statistics = self.spec.without(statistics, by, units)
         known = self.spec.dials(statistics)  # another table may have fewer assumptions, hence fewer dials
         merged = {**{k: v for k, v in self.dials.items() if k in known}, **(dials or {})}
-        return run(self.spec, statistics, settings, dials=merged, rows=rows, data=digest, levels=self.levels)
+        found = run(self.spec, statistics, settings, dials=merged, rows=rows, data=digest, levels=self.levels)
+        return _less(found, removed) if removed else found
 
     def _need_statistics(self, purpose: str) -> xr.Dataset:
         if self.statistics is None:
@@ -250,6 +275,22 @@ def run(
     raw = sample(spec, statistics, values, settings)
     record["seconds"] = round(time.perf_counter() - clock, 3)
     return assemble(spec, statistics, raw, values, labels, record, notes=notes)
+
+
+def _listed(units: str | int | Sequence[str | int]) -> list[str | int]:
+    """Units as a list of plain labels and positions."""
+    several = [units] if isinstance(units, str | int | np.integer) else list(units)
+    return [u if isinstance(u, str) else int(u) for u in several]
+
+
+def _less(fit: Fit, removed: Mapping[str, Sequence[str | int]]) -> Fit:
+    """Write down which units a fit was made without: its data are no longer those of the digest."""
+    facts = {**fit.provenance["data"], "without": {by: list(units) for by, units in removed.items()}}
+    if facts.get("digest") is not None:
+        told = json.dumps([facts["digest"], facts["without"]], ensure_ascii=False)
+        facts["digest"] = hashlib.sha256(told.encode()).hexdigest()
+    note = "Fitted without " + "; ".join(f"{by} {', '.join(map(str, units))}" for by, units in removed.items()) + "."
+    return replace(fit, provenance={**fit.provenance, "data": facts}, notes=(*fit.notes, note))
 
 
 def _data_facts(rows: Rows | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Everything is NumPy: a prior predictive check should not cost a compilation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,12 +95,18 @@ def log_prior(
         One entry for every assumption with a prior and for every constraint.
     """
     shape = (draws.sizes["chain"], draws.sizes["draw"])
-    values = _pooled(spec, statistics, draws)
+    assumptions = spec.assumptions(statistics)
+    priors = {a.name: a.prior for a in assumptions if a.prior is not None}
+    # of one prior only the draws that it reads: pooling all of them is most of the work
+    needed = [only, *priors[only].references.values()] if only is not None and only in priors else list(priors)
+    values = _pooled(needed, draws)
     out = {}
-    for assumption in spec.assumptions(statistics):
+    for assumption in assumptions:
         if assumption.prior is not None and only in (None, assumption.name):
             density = assumption.prior.log_density(values[assumption.name], assumption.parameters(dials), values)
             out[assumption.name] = density.reshape(shape)
+    if only in priors:
+        return out
     for name, weight in spec.log_constraint(values, statistics, dials).items():
         if only in (None, name):
             out[name] = np.asarray(weight).reshape(shape)
@@ -118,18 +124,18 @@ def log_jacobian(spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str,
     ndarray, shape (chains, draws)
     """
     shape = (draws.sizes["chain"], draws.sizes["draw"])
-    values = _pooled(spec, statistics, draws)
+    assumptions = spec.assumptions(statistics)
+    values = _pooled([a.name for a in assumptions if a.prior is not None], draws)
     out = np.zeros(shape)
-    for assumption in spec.assumptions(statistics):
+    for assumption in assumptions:
         if assumption.prior is not None:
             params = assumption.parameters(dials)
             out += assumption.prior.log_jacobian(values[assumption.name], params, values).reshape(shape)
     return out
 
 
-def _pooled(spec: ModelBuilder, statistics: xr.Dataset, draws: xr.Dataset) -> dict[str, np.ndarray]:
-    """Draws of every variable that has a prior, chains one after the other."""
-    names = [a.name for a in spec.assumptions(statistics) if a.prior is not None]
+def _pooled(names: Sequence[str], draws: xr.Dataset) -> dict[str, np.ndarray]:
+    """Draws of variables, chains one after the other."""
     arrays = {n: draws[n].transpose("chain", "draw", ...).values for n in names}
     return {n: v.reshape(v.shape[0] * v.shape[1], *v.shape[2:]) for n, v in arrays.items()}
 

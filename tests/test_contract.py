@@ -106,6 +106,36 @@ def test_columns_say_what_they_are(spec):
         assert column.sentence and not column.sentence.endswith(".")
 
 
+# -- units --------------------------------------------------------------------------------------------------------
+
+
+def test_units_can_be_left_out_without_another_model(spec, statistics):
+    """Every kind of unit: distinct labels, counts, and statistics that keep parameters and structure."""
+    for by in spec.units(statistics):
+        counts = spec.unit_counts(statistics, by)
+        labels = [str(x) for x in counts["unit"].values]
+        assert len(set(labels)) == len(labels) and counts.dtype.kind == "i" and int(counts.sum()) > 0
+        place = int(counts.values.argmax())
+        less = spec.without(statistics, by, labels[place])
+        assert less.attrs == statistics.attrs
+        assert [a.name for a in spec.assumptions(less)] == [a.name for a in spec.assumptions(statistics)]
+        for a in spec.assumptions(statistics):
+            for dim in a.prior.dims if a.prior is not None else ():
+                assert less.sizes[dim] == statistics.sizes[dim]
+        with pytest.raises(bayeskit.SpecificationError, match="No "):
+            spec.without(statistics, by, "no such unit")
+
+
+def test_contributions_of_units_are_those_of_the_default(spec, statistics, fit):
+    """A model's own contributions against the difference of two compiled likelihoods."""
+    thin = fit.posterior.isel(chain=slice(0, 1), draw=slice(0, 3))
+    for by in spec.units(statistics):
+        default = bayeskit.ModelBuilder.log_likelihood_of(spec, thin, statistics, by)
+        own = spec.log_likelihood_of(thin, statistics, by)
+        assert own.dims == ("chain", "draw", "unit")
+        assert np.abs(own.values - default.values).max() < 1e-8
+
+
 # -- assumptions --------------------------------------------------------------------------------------------------
 
 

@@ -13,8 +13,10 @@ from bayeskit.assumptions import Assumption
 from bayeskit.errors import SpecificationError, suggest
 from bayeskit.prior_check import log_prior
 from bayeskit.sensitivity.derivative import DialDerivative, dial_derivative, natural_step
-from bayeskit.sensitivity.power import PowerScaling, power_scaling
+from bayeskit.sensitivity.ladder import rungs
+from bayeskit.sensitivity.power import Order, PowerScaling, power_scaling
 from bayeskit.sensitivity.result import Row, Sensitivity
+from bayeskit.sensitivity.verify import refitted_rows, verified
 from bayeskit.sensitivity.weights import k_hat_limit
 from bayeskit.summary import flatten
 
@@ -38,23 +40,37 @@ def sensitivity(
     quantities: Sequence[str] | Mapping[str, Callable[..., Any]] | None = None,
     assumptions: str | Sequence[str] = "top",
     prob: float = 0.95,
+    ladder: Any = ("reweight",),
+    verify: bool = False,
+    **sampling: Any,
 ) -> Sensitivity:
     """Ask of every assumption how far it moves every quantity; see `Fit.sensitivity`."""
     if fit.statistics is None:
         fit._need_statistics("be analysed for sensitivity")
+    climbs = rungs(ladder)
+    if sampling and not verify and "refit" not in climbs:
+        raise SpecificationError(f"{next(iter(sampling))} is for refits: there are none without ladder='auto' or verify=True.")
     names, values = _quantities(fit, quantities)
     chosen = _assumptions(fit, assumptions)
     usable = np.isfinite(values).all((0, 1)) & (np.ptp(values.reshape(-1, len(names)), axis=0) > 0)
     safe = np.where(usable, values, 0.0)
     prior, total = fit.draws["log_prior"].to_dataset(), fit.draws["log_likelihood"].to_dataset()["total"]
-    likelihood = power_scaling(total.transpose("chain", "draw").values, safe)
-    rows = []
+    order = Order.of(safe.reshape(-1, len(names)))
+    likelihood = power_scaling(total.transpose("chain", "draw").values, safe, order)
+    rows: list[Row] = []
+
+    def draws_of(other: Fit) -> FloatArray:
+        return _quantities(other, quantities)[1]
+
     for assumption in chosen:
-        scaled = power_scaling(_component(prior, assumption), safe) if assumption.name in prior else None
+        scaled = power_scaling(_component(prior, assumption), safe, order) if assumption.name in prior else None
         turned = [_turn(fit, assumption, name, safe) for name in assumption.dials]
-        for q, name in enumerate(names):
-            rows.append(_row(assumption, name, q, bool(usable[q]), scaled, likelihood, turned))
-    return Sensitivity(tuple(rows), prob, k_hat_limit(values.shape[0] * values.shape[1]), THRESHOLD)
+        own = [_row(assumption, name, q, bool(usable[q]), scaled, likelihood, turned) for q, name in enumerate(names)]
+        if "refit" in climbs and scaled is not None and scaled.computed and not scaled.reliable and usable.all():
+            own = refitted_rows(fit, own, draws_of, _judge, sampling)
+        rows += own
+    check = verified(fit, rows, names, draws_of, sampling) if verify else None
+    return Sensitivity(tuple(rows), prob, k_hat_limit(values.shape[0] * values.shape[1]), THRESHOLD, check)
 
 
 def _quantities(fit: Fit, asked: Sequence[str] | Mapping[str, Callable[..., Any]] | None) -> tuple[list[str], FloatArray]:
@@ -145,6 +161,10 @@ def _state(index: float, likelihood: float, scaled: PowerScaling | None) -> str:
         return "not computed"
     if not scaled.reliable:
         return "unreliable"
+    return _judge(index, likelihood)
+
+
+def _judge(index: float, likelihood: float) -> str:
     if index < THRESHOLD:
         return "ok"
     return "conflict" if likelihood >= THRESHOLD else "sensitive"

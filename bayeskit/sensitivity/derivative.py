@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeskit.assumptions import Assumption, Dial
-from bayeskit.convergence import diagnostics
+from bayeskit.convergence import mean_errors
 
 __all__ = ["DialDerivative", "dial_derivative", "natural_step"]
 
@@ -91,7 +91,7 @@ def dial_derivative(
     centred = quantities - quantities.mean((0, 1))
     product = centred * (score - score.mean())[..., None]
     spread = quantities.std((0, 1))
-    error = diagnostics(product)["mcse_mean"]
+    error = mean_errors(product)
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = np.where(spread > 0, step / spread, np.nan)
     return DialDerivative(dial.name, step, product.mean((0, 1)) * scale, error * scale)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from bayeskit.assumptions import Prior
     from bayeskit.fit import Fit
-    from bayeskit.sensitivity import Reweighted, Sensitivity, Sweep
+    from bayeskit.sensitivity import Influence, Loo, Reweighted, Sensitivity, SmallestSet, Sweep
 
 __all__ = ["SensitivityMethods"]
 
@@ -24,6 +24,10 @@ class SensitivityMethods:
         quantities: Sequence[str] | Mapping[str, Callable[..., Any]] | None = None,
         assumptions: str | Sequence[str] = "top",
         prob: float = 0.95,
+        *,
+        ladder: Literal["auto"] | str | Sequence[str] = ("reweight",),
+        verify: bool = False,
+        **sampling: Any,
     ) -> Sensitivity:
         """What the answer rests on: every assumption against every quantity, from these draws, without a refit.
 
@@ -36,6 +40,14 @@ class SensitivityMethods:
             "top" leaves latent and imputed ones out: they are the model's own predictions, not what was assumed.
         prob : float
             Probability of intervals.
+        ladder : "auto" or sequence of str
+            With "auto" or "refit", an assumption whose rows are unreliable is fitted again to the powers 0.5 and 2; ``how``
+            says so.
+        verify : bool
+            Fit the most important row (the largest index) again, a quarter step of its dial down and up, and put both answers
+            side by side.
+        **sampling
+            What `refit` takes: draws, tune, chains, seed, cores, target_accept.
 
         Returns
         -------
@@ -45,18 +57,24 @@ class SensitivityMethods:
         Raises
         ------
         SpecificationError
-            For an unknown estimand or assumption.
+            For an unknown estimand, assumption or rung, or sampling settings where there is nothing to sample.
         StorageError
             If the run was saved without its statistics.
         """
         from bayeskit.sensitivity import sensitivity
 
-        return sensitivity(cast("Fit", self), quantities, assumptions, prob)
+        return sensitivity(cast("Fit", self), quantities, assumptions, prob, ladder, verify, **sampling)
 
     def reweight(
-        self, priors: Mapping[str, Prior], *, prob: float = 0.95, group: Literal["estimands", "posterior"] = "estimands"
+        self,
+        priors: Mapping[str, Prior],
+        *,
+        prob: float = 0.95,
+        group: Literal["estimands", "posterior"] = "estimands",
+        ladder: Literal["auto"] | str | Sequence[str] = ("reweight",),
+        **sampling: Any,
     ) -> Reweighted:
-        """Estimands under other priors, from these draws, without a refit.
+        """Estimands under other priors, from these draws, or by as much more work as `ladder` allows.
 
         Parameters
         ----------
@@ -66,22 +84,84 @@ class SensitivityMethods:
             Probability of the equal-tailed intervals.
         group : {"estimands", "posterior"}
             What people asked for, or the parameters.
+        ladder : "auto" or sequence of str
+            Rungs that may be tried, the next one only where the numbers of the one before cannot be trusted: "reweight",
+            "moment match" (moves the draws) and "refit". "auto" is all three.
+        **sampling
+            What `refit` takes: draws, tune, chains, seed, cores, target_accept.
 
         Returns
         -------
         Reweighted
+            With the rung it came from and every rung that was tried. A refit carries its own verdict.
 
         Raises
         ------
         UnreliableWeightsError
-            If the draws do not reach where the other priors put their mass. Narrower priors than the fit's are the easy
-            direction, wider ones the hard one.
+            If the draws do not reach where the other priors put their mass, and no refit was allowed or possible. Narrower
+            priors than the fit's are the easy direction, wider ones the hard one.
         SpecificationError
-            For an unknown assumption, one without a prior, or a prior over other dimensions.
+            For an unknown assumption, one without a prior, a prior over other dimensions, or an unknown rung.
+        StorageError
+            If the run was saved without its statistics.
+
+        Notes
+        -----
+        Moment matching: Paananen, Piironen, Buerkner, Vehtari (2021), Statistics and Computing 31:16. A refit under a prior
+        of another family compiles once for that family. Weights cannot show a mode without a draw: heavy-tailed priors whose
+        central half holds no draw are refitted or refused, whatever their k-hat.
         """
         from bayeskit.sensitivity import reweight
 
-        return reweight(cast("Fit", self), priors, prob, group)
+        return reweight(cast("Fit", self), priors, prob, group, ladder, **sampling)
+
+    def power_scale(
+        self,
+        exponents: Mapping[str, float],
+        *,
+        prob: float = 0.95,
+        group: Literal["estimands", "posterior"] = "estimands",
+        ladder: Literal["auto"] | str | Sequence[str] = ("reweight",),
+        **sampling: Any,
+    ) -> Reweighted:
+        """Estimands where priors, constraints or the likelihood count for less or for more: ``p(theta)^exponent``.
+
+        Parameters
+        ----------
+        exponents : mapping of str to float
+            By name of an assumption with a prior, of a constraint, or ``"likelihood"``; at least 0. Below 1 is the hard
+            direction: the draws lack the wide tails.
+        prob : float
+            Probability of the equal-tailed intervals.
+        group : {"estimands", "posterior"}
+            What people asked for, or the parameters.
+        ladder : "auto" or sequence of str
+            As in `reweight`.
+        **sampling
+            What `refit` takes.
+
+        Returns
+        -------
+        Reweighted
+            ``state`` says "unreliable" or "not computed" where the draws do not tell; the numbers after the change are then
+            NaN, unless there is a refit, whose verdict the first line names.
+
+        Raises
+        ------
+        SpecificationError
+            For an unknown name, a negative exponent, or an unknown rung.
+        StorageError
+            If the run was saved without its statistics.
+
+        Notes
+        -----
+        Kallioinen, Paananen, Buerkner, Vehtari (2024), Statistics and Computing 34:57. A refit turns dials where the power of
+        a prior is a prior of the same family. Elsewhere the model is compiled once more with its exponents as data, and
+        every later refit uses that program. The log likelihood of a refit with a power of the likelihood is that power's.
+        """
+        from bayeskit.sensitivity import power_scale
+
+        return power_scale(cast("Fit", self), exponents, prob, group, ladder, **sampling)
 
     def sweep(
         self,
@@ -124,3 +204,138 @@ class SensitivityMethods:
         from bayeskit.sensitivity import sweep
 
         return sweep(cast("Fit", self), dials, grid=grid, executor=executor, cache=cache, prob=prob, **sampling)
+
+    def influence(
+        self,
+        by: str = "row",
+        quantities: Sequence[str] | Mapping[str, Callable[..., Any]] | None = None,
+        exact: bool | int | Sequence[str] = False,
+        prob: float = 0.95,
+        *,
+        thin_to: int | None = 1000,
+        executor: Executor | None = None,
+        **sampling: Any,
+    ) -> Influence:
+        """Which data the answer rests on: how far it moves when each unit is left out.
+
+        Parameters
+        ----------
+        by : str
+            Kind of unit: "row", or one of ``fit.spec.units(fit.statistics)`` such as "judge". Identical rows are folded; one
+            of them is left out.
+        quantities : sequence of str or mapping of str to callable, optional
+            As in `sensitivity`; the headline ones by default.
+        exact : bool, int or sequence of str
+            Units to refit without: True for those that the draws cannot judge and those that move a quantity by 0.5 posterior
+            standard deviations (30 at most), a number for so many of them, or labels. For units as large as a judge refits are
+            the honest answer: draws with it cannot stand for draws without it.
+        prob : float
+            Probability of the equal-tailed intervals of refits.
+        thin_to : int or None
+            Use about so many of the draws, evenly thinned; None takes all. The result says how many were used.
+        executor : concurrent.futures.Executor, optional
+            Where refits run; processes run side by side.
+        **sampling
+            What `refit` takes: draws, tune, chains, cores, target_accept.
+
+        Returns
+        -------
+        Influence
+            A row for every unit and quantity with first-order shift, reweighted shift where k-hat allows one, and refit. States
+            ok, influential, unreliable, not computed; an unreliable unit is never "ok".
+
+        Raises
+        ------
+        SpecificationError
+            For an unknown kind of unit or label, or a model that declares no units.
+        StorageError
+            If the run was saved without its statistics.
+
+        Notes
+        -----
+        To first order the mean of g moves by -Cov(g, loglik_u) (Broderick, Giordano, Meager 2020, arXiv 2011.14999); weights
+        without the unit are 1 / L_u, Pareto-smoothed (Vehtari, Gelman, Gabry 2017, Statistics and Computing 27:1413).
+        """
+        from bayeskit.sensitivity import influence
+
+        return influence(cast("Fit", self), by, quantities, exact, prob, thin_to=thin_to, executor=executor, **sampling)
+
+    def smallest_set(
+        self,
+        claim: Any,
+        by: str = "row",
+        *,
+        methods: Sequence[str] = ("first order", "greedy"),
+        refits: int = 10,
+        thin_to: int | None = 2000,
+        **sampling: Any,
+    ) -> SmallestSet:
+        """The smallest set of units whose removal overturns a claim, confirmed by a refit without them.
+
+        Parameters
+        ----------
+        claim : Boundary
+            Which number matters and where, ``Boundary("slope", 0.0, "lower")``: on which side the answer lies now is the claim.
+        by : str
+            Kind of unit, as in `influence`.
+        methods : some of "first order", "greedy"
+            First order adds up effects of single units (AMIP) and is fast and blind to units that mask each other; greedy
+            takes the unit that goes farthest, looks again, and refits when weights give out.
+        refits : int
+            At most so many refits for each method; the first-order set takes one, or up to four where it has to grow.
+        thin_to : int or None
+            Use about so many of the draws, evenly thinned; None takes all.
+        **sampling
+            What `refit` takes: draws, tune, chains, cores, target_accept.
+
+        Returns
+        -------
+        SmallestSet
+            A set for each method with its share of the data, prediction and refit. Sets are upper bounds: a smaller one may
+            exist, and none found is not proof that there is none.
+
+        Raises
+        ------
+        SpecificationError
+            For a claim that cannot be computed, or an unknown kind of unit.
+        StorageError
+            If the run was saved without its statistics.
+
+        Notes
+        -----
+        Broderick, Giordano, Meager (2020), arXiv 2011.14999, section 2; on masking Huang et al. (2024), arXiv 2408.09008.
+        """
+        from bayeskit.sensitivity import smallest_set
+
+        return smallest_set(cast("Fit", self), claim, by, methods=methods, refits=refits, thin_to=thin_to, **sampling)
+
+    def loo(self, by: str = "row", *, thin_to: int | None = None) -> Loo:
+        """How well each unit is predicted from the others: leave-one-out cross-validation by Pareto-smoothed weights.
+
+        Parameters
+        ----------
+        by : str
+            Kind of unit, as in `influence`.
+        thin_to : int or None
+            Use about so many of the draws, evenly thinned; None takes all.
+
+        Returns
+        -------
+        Loo
+            elpd (sum of the log predictive densities, natural logarithms), its standard error, effective number of parameters
+            and the k-hat of every unit. Units over the limit are counted in the first line.
+
+        Raises
+        ------
+        SpecificationError
+            For an unknown kind of unit.
+        StorageError
+            If the run was saved without its statistics.
+
+        Notes
+        -----
+        Vehtari, Gelman, Gabry (2017), Statistics and Computing 27:1413, equations 3, 4 and 10.
+        """
+        from bayeskit.sensitivity import loo
+
+        return loo(cast("Fit", self), by, thin_to=thin_to)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeskit.sensitivity.weights import Weights, pareto_smoothed
+from bayeskit.sensitivity.weights import pareto_smoothed
 
-__all__ = ["ALPHAS", "PowerScaling", "jensen_shannon", "power_scaling"]
+__all__ = ["ALPHAS", "Order", "PowerScaling", "between", "jensen_shannon", "power_scaling"]
 
 ALPHAS = (0.99, 1.01)
 """Exponents on a component: close to 1, so that the index is a derivative."""
@@ -44,7 +44,78 @@ class PowerScaling:
     reliable: bool
 
 
-def power_scaling(log_component: FloatArray, quantities: FloatArray) -> PowerScaling:
+@dataclass(frozen=True)
+class Order:
+    """Quantities in their order: what distances from the same draws have in common, sorted once.
+
+    Attributes
+    ----------
+    order : ndarray of int, shape (Q, S)
+        Positions of the draws in rising order.
+    width : ndarray, shape (Q, S - 1)
+        Gaps between neighbours.
+    """
+
+    order: NDArray[np.intp]
+    width: FloatArray
+
+    @classmethod
+    def of(cls, flat: FloatArray) -> Order:
+        """Sort draws, shape (S, Q)."""
+        rows = np.ascontiguousarray(flat.T)
+        order = np.argsort(rows, axis=1, kind="stable")
+        return cls(order, np.diff(np.take_along_axis(rows, order, axis=1), axis=1))
+
+    def distances(self, weights: FloatArray, mirror: bool = True) -> FloatArray:
+        """Distance of every quantity, shape (Q,); with `mirror` the larger of its own and of its mirror image's."""
+        size = self.order.shape[1]
+        # as in priorsense and ArviZ: the base distribution function stops one step short of 1
+        p = np.linspace(1.0 / size, 1.0 - 1.0 / size, size - 1)
+        q = np.cumsum(weights[self.order], axis=1)[:, :-1]
+        found = _distance(self.width, p, q)
+        # the functions of the mirror image are 1 - p and 1 - q over the same gaps
+        return np.maximum(found, _distance(self.width, 1.0 - p, 1.0 - q)) if mirror else found
+
+
+def between(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Distance between two samples for every quantity, the larger of its own and of its mirror image's, less what noise makes.
+
+    Parameters
+    ----------
+    one, other : ndarray, shape (chains, draws, Q)
+        Draws. Halves of the chains of each sample tell how far apart samples of the same distribution are: squares of
+        distances add up, and a half is twice as noisy as the whole.
+
+    Returns
+    -------
+    ndarray, shape (Q,)
+    """
+    noise = [np.square(_two_samples(*(h.reshape(-1, x.shape[-1]) for h in np.array_split(x, 2, axis=1)))) for x in (one, other)]
+    found = np.square(_two_samples(*(x.reshape(-1, x.shape[-1]) for x in (one, other))))
+    return np.asarray(np.sqrt(np.maximum(found - (noise[0] + noise[1]) / 4.0, 0.0)))
+
+
+def _two_samples(one: FloatArray, other: FloatArray) -> FloatArray:
+    order = Order.of(np.concatenate([one, other]))
+    p, q = (
+        np.cumsum(np.r_[np.full(len(one), a / len(one)), np.full(len(other), b / len(other))][order.order], axis=1)[:, :-1]
+        for a, b in ((1.0, 0.0), (0.0, 1.0))
+    )
+    p, q = np.minimum(p, 1.0), np.minimum(q, 1.0)
+    return np.maximum(_distance(order.width, p, q), _distance(order.width, 1.0 - p, 1.0 - q))
+
+
+def _distance(width: FloatArray, p: FloatArray, q: FloatArray) -> FloatArray:
+    """Both halves of the distance together: their terms ``(q - p) / (2 log 2)`` cancel."""
+    total = p + q
+    logs = [np.log2(np.maximum(part, 1e-300)) for part in (p, q, 0.5 * total)]
+    inside = p * logs[0] + q * logs[1] - total * logs[2]
+    area = np.einsum("qs,qs->q", width, total)
+    divergence = np.maximum(np.einsum("qs,qs->q", width, inside), 0.0)
+    return np.asarray(np.sqrt(np.divide(divergence, area, out=np.zeros_like(area), where=area > 0.0)))
+
+
+def power_scaling(log_component: FloatArray, quantities: FloatArray, order: Order | None = None) -> PowerScaling:
     """Power-scale one component.
 
     Parameters
@@ -53,21 +124,26 @@ def power_scaling(log_component: FloatArray, quantities: FloatArray) -> PowerSca
         Log density of the component (a prior, a constraint, the likelihood) in every draw.
     quantities : ndarray, shape (chains, draws, Q)
         Draws of the quantities; without NaN.
+    order : Order, optional
+        Of the quantities, where it is known already.
 
     Returns
     -------
     PowerScaling
     """
     flat = quantities.reshape(-1, quantities.shape[-1])
-    weights = [pareto_smoothed((alpha - 1.0) * log_component) for alpha in ALPHAS]
     nothing = np.full(flat.shape[1], np.nan)
-    if not all(w.computed for w in weights) or not np.isfinite(log_component).all():
+    if not np.isfinite(log_component).all():
         return PowerScaling(nothing, nothing, np.nan, np.nan, computed=False, reliable=False)
-    slope = [_distances(flat, w) / abs(np.log2(alpha)) for w, alpha in zip(weights, ALPHAS, strict=True)]
+    weights = [pareto_smoothed((alpha - 1.0) * log_component) for alpha in ALPHAS]
+    if not all(w.computed for w in weights):
+        return PowerScaling(nothing, nothing, np.nan, np.nan, computed=False, reliable=False)
+    order = Order.of(flat) if order is None else order
+    slope = [order.distances(w.values) / abs(np.log2(alpha)) for w, alpha in zip(weights, ALPHAS, strict=True)]
     component = log_component.reshape(-1)
     spread = flat.std(0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        moved = ((flat - flat.mean(0)) * (component - component.mean())[:, None]).mean(0) / spread
+        moved = (component - component.mean()) @ (flat - flat.mean(0)) / len(flat) / spread
     return PowerScaling(
         index=np.where(spread > 0, (slope[0] + slope[1]) / 2.0, np.nan),
         direction=np.where(spread > 0, moved, np.nan),
@@ -76,14 +152,6 @@ def power_scaling(log_component: FloatArray, quantities: FloatArray) -> PowerSca
         computed=True,
         reliable=all(w.reliable for w in weights),
     )
-
-
-def _distances(flat: FloatArray, weights: Weights) -> FloatArray:
-    """The larger of the distances of a quantity and of its mirror image, for every quantity."""
-    out = np.empty(flat.shape[1])
-    for q in range(flat.shape[1]):
-        out[q] = max(jensen_shannon(flat[:, q], weights.values), jensen_shannon(-flat[:, q], weights.values))
-    return out
 
 
 def jensen_shannon(x: FloatArray, weights: FloatArray) -> float:
@@ -98,18 +166,4 @@ def jensen_shannon(x: FloatArray, weights: FloatArray) -> float:
     -----
     Nguyen and Vreeken (2015), ECML PKDD, as used by Kallioinen et al. (2024), section 3.2.
     """
-    order = np.argsort(x, kind="stable")
-    width = np.diff(x[order])
-    size = len(x)
-    # as in priorsense and ArviZ: the base distribution function stops one step short of 1
-    p = np.linspace(1.0 / size, 1.0 - 1.0 / size, size - 1)
-    q = np.cumsum(weights[order])[:-1]
-    area_p, area_q = float(p @ width), float(q @ width)
-    if area_p + area_q <= 0.0:
-        return 0.0
-    middle = np.log2((p + q) / 2.0)
-    log_q = np.log2(np.maximum(q, 1e-300))
-    gap = 0.5 / np.log(2.0) * (area_q - area_p)
-    forward = float(width @ (p * (np.log2(p) - middle))) + gap
-    back = float(width @ (q * (log_q - middle))) - gap
-    return float(np.sqrt((max(forward, 0.0) + max(back, 0.0)) / (area_p + area_q)))
+    return float(Order.of(np.asarray(x, dtype=float)[:, None]).distances(np.asarray(weights, dtype=float), mirror=False)[0])

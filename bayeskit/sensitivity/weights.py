@@ -54,7 +54,7 @@ class Weights:
         return self.computed and self.k_hat <= k_hat_limit(len(self.values)) and self.ess >= FEWEST
 
 
-def pareto_smoothed(log_ratio: ArrayLike) -> Weights:
+def pareto_smoothed(log_ratio: ArrayLike, r_eff: float | None = None) -> Weights:
     """Pareto-smoothed importance weights.
 
     Parameters
@@ -62,6 +62,8 @@ def pareto_smoothed(log_ratio: ArrayLike) -> Weights:
     log_ratio : array_like, shape (chains, draws)
         Log density of the target minus log density of the distribution that was sampled (both up to a constant). A draw that
         the target excludes has -inf.
+    r_eff : float, optional
+        Relative effective sample size, which sets the length of the tail that is fitted; by default that of the ratio's tails.
 
     Returns
     -------
@@ -83,7 +85,7 @@ def pareto_smoothed(log_ratio: ArrayLike) -> Weights:
         return Weights(np.full(flat.shape, 1.0 / flat.size), -math.inf, float(flat.size))
     try:
         with np.errstate(all="ignore"):
-            logs, k_hat = smooth(-np.maximum(flat, -1e300), r_eff=_relative_size(ratio))
+            logs, k_hat = smooth(-np.maximum(flat, -1e300), r_eff=_relative_size(ratio) if r_eff is None else r_eff)
     except ValueError:  # the largest weights are all equal: nothing to smooth, and no tail that could be heavy
         logs, k_hat = flat, -math.inf
     values = np.exp(np.asarray(logs) - np.max(logs))
@@ -94,9 +96,9 @@ def pareto_smoothed(log_ratio: ArrayLike) -> Weights:
 
 def _relative_size(ratio: FloatArray) -> float:
     """Effective over actual number of draws of the ratio itself: autocorrelated draws have a shorter tail to fit."""
-    from bayeskit.convergence import diagnostics
+    from bayeskit.convergence import tail_size
 
     if ratio.ndim != 2 or not np.isfinite(ratio).all():
         return 1.0
-    size = diagnostics(ratio[..., None])["ess_tail"][0]
+    size = tail_size(ratio)
     return float(size / ratio.size) if np.isfinite(size) and size > 0 else 1.0

@@ -15,7 +15,7 @@ from bayeskit import registry
 DATA = Path(__file__).parent / "data"
 MODELS = (
     examples.NormalNormal, examples.BetaBinomial, examples.EightSchools, examples.GaussianMixture,
-    examples.CentredFunnel, examples.RowLevel, examples.OwnCoordinates,
+    examples.CentredFunnel, examples.RowLevel, examples.OwnCoordinates, examples.Regression, examples.VectorRegression,
 )  # fmt: skip
 
 

@@ -95,12 +95,106 @@ class NormalNormal(ModelBuilder):
         y = rng.normal(np.asarray(drawn["mu"])[code], values["noise.sd"])
         return Simulation(pd.DataFrame({self.group: np.array(labels)[code], self.y: y}), drawn)
 
+    def units(self, statistics):
+        return ("group",)
+
+    def drop_units(self, statistics, by, places):
+        out = statistics.copy(deep=True)
+        for name in ("n", "total", "square"):
+            out[name][{by: places}] = 0
+        return out
+
     def closed_form(self, statistics, dials=None):
         """Posterior mean and sd of each group."""
         d = self.set_dials(statistics, dials)
         precision = statistics["n"].values / d["noise.sd"] ** 2 + 1 / d["mu.sigma"] ** 2
         total = statistics["total"].values / d["noise.sd"] ** 2 + d["mu.mu"] / d["mu.sigma"] ** 2
         return total / precision, precision**-0.5
+
+
+@dataclass(frozen=True)
+class Regression(ModelBuilder):
+    """y ~ Normal(a + b x, sigma known), row by row; a, b ~ Normal: the posterior is normal, with any rows left out.
+
+    With `robust` errors follow Student's t with 4 degrees of freedom, for comparisons of models.
+    """
+
+    prior_sd: float = 10.0
+    robust: bool = False
+    row_level_statistics: ClassVar[bool] = True
+
+    def columns(self):
+        return (
+            Column("site", "site", "label", "where it was measured"),
+            Column("x", "x", "number", "the covariate"),
+            Column("y", "y", "number", "a measurement"),
+        )
+
+    def reduce(self, rows):
+        data = {k: ("row", rows.columns[k]) for k in ("x", "y")}
+        data["weight"] = ("row", np.ones(rows.n))
+        return xr.Dataset({**data, "code": ("row", rows.columns["site"])}, coords={"site": list(rows.levels["site"])})
+
+    def assumptions(self, statistics):
+        return (
+            Assumption("a", "The intercept is moderate.", "hyper", Prior("Normal", mu=0.0, sigma=self.prior_sd)),
+            Assumption("b", "The slope is moderate.", "hyper", Prior("Normal", mu=0.0, sigma=self.prior_sd)),
+            Assumption(
+                "noise", "The error is known.", "structural", constants={"sd": Dial("noise.sd", 1.0, 1e-6, np.inf, "sd")}
+            ),
+        )
+
+    def graph(self, graph):
+        import pytensor.tensor as pt
+
+        a, b, sd = graph.prior("a"), graph.prior("b"), graph.dial("noise.sd")
+        error = (graph.data("y") - a - b * graph.data("x")) / sd
+        shape = -2.5 * pt.log1p(error**2 / 4) - np.log(8 / 3) if self.robust else -0.5 * error**2 - 0.5 * np.log(2 * np.pi)
+        graph.likelihood((graph.data("weight") * (shape - pt.log(sd))).sum())
+
+    def estimands(self, draws, statistics):
+        return xr.Dataset({"slope": _headline(draws, "b", "y per x"), "intercept": _headline(draws, "a", "y")})
+
+    def simulate(self, rng=None, *, like=None, parameters=None, dials=None, n=40):
+        rng = np.random.default_rng(rng)
+        x = rng.normal(size=n) if like is None else like["x"].values
+        drawn = dict(parameters) if parameters is not None else self.draw_prior(xr.Dataset(), rng, dials)
+        y = rng.normal(drawn["a"] + drawn["b"] * x, 1.0)
+        return Simulation(pd.DataFrame({"site": [f"s{i % 4}" for i in range(len(x))], "x": x, "y": y}), drawn)
+
+    def units(self, statistics):
+        return ("row", "site")
+
+    def unit_counts(self, statistics, by):
+        if by == "site":
+            return super().unit_counts(statistics, by)
+        labels = [f"row {i}" for i in range(statistics.sizes["row"])]
+        return xr.DataArray(statistics["weight"].values.astype(int), {"unit": labels}, ("unit",))
+
+    def drop_units(self, statistics, by, places):
+        weight = statistics["weight"].values.copy()
+        weight[places if by == "row" else np.isin(statistics["code"].values, places)] = 0.0
+        return statistics.assign(weight=("row", weight))
+
+    def closed_form(self, table, dials=None):
+        """Mean (2,) and covariance (2, 2) of intercept and slope."""
+        design = np.column_stack([np.ones(len(table)), table["x"]])
+        precision = design.T @ design + np.eye(2) / self.prior_sd**2
+        return np.linalg.solve(precision, design.T @ table["y"].to_numpy()), np.linalg.inv(precision)
+
+
+@dataclass(frozen=True)
+class VectorRegression(Regression):
+    """Regression whose contributions are computed for all draws and rows at once."""
+
+    def log_likelihood_of(self, draws, statistics, by, dials=None):
+        if by != "row" or self.robust:
+            return super().log_likelihood_of(draws, statistics, by, dials)
+        sd = self.set_dials(statistics, dials)["noise.sd"]
+        mean = draws["a"].values[..., None] + draws["b"].values[..., None] * statistics["x"].values
+        values = -0.5 * ((statistics["y"].values - mean) / sd) ** 2 - np.log(sd * np.sqrt(2 * np.pi))
+        units = self.unit_counts(statistics, by)["unit"].values
+        return xr.DataArray(values * statistics["weight"].values, {"unit": units}, ("chain", "draw", "unit"))
 
 
 @dataclass(frozen=True)
@@ -133,6 +227,22 @@ class BetaBinomial(ModelBuilder):
         n = n if like is None else int(like["n"])
         drawn = dict(parameters) if parameters is not None else self.draw_prior(xr.Dataset(), rng, dials)
         return Simulation(pd.DataFrame({self.outcome: (rng.uniform(size=n) < drawn["p"]).astype(int)}), drawn)
+
+
+@dataclass(frozen=True)
+class FoldedBinomial(BetaBinomial):
+    """BetaBinomial whose rows can be left out: two kinds of rows, each folded into a count."""
+
+    def units(self, statistics):
+        return ("row",)
+
+    def unit_counts(self, statistics, by):
+        n, k = int(statistics["n"]), int(statistics["k"])
+        return xr.DataArray(np.array([k, n - k]), {"unit": ["success", "failure"]}, ("unit",))
+
+    def drop_units(self, statistics, by, places):
+        lost = len(places)
+        return statistics.assign(n=statistics["n"] - lost, k=statistics["k"] - int((places == 0).sum()))
 
 
 @dataclass(frozen=True)

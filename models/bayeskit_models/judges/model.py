@@ -17,6 +17,7 @@ from bayeskit_models.judges.judge_fit import JudgeFit
 from bayeskit_models.judges.monotone import draw_monotone, log_monotone_weight
 from bayeskit_models.judges.presets import beta_of, boost_of
 from bayeskit_models.judges.statistics import answer_statistics, marginal_statistics
+from bayeskit_models.judges.units import drop_units, row_effects, unit_counts, unit_names
 
 __all__ = ["JudgeSimplex"]
 
@@ -206,6 +207,29 @@ class JudgeSimplex(ModelBuilder):
                 shape = tuple(int(statistics.sizes[d]) for d in assumption.prior.dims)
                 values[assumption.name] = assumption.prior.random(rng, shape, assumption.parameters(used), values)
         return values
+
+    def units(self, statistics: xr.Dataset) -> tuple[str, ...]:
+        """Rows (verdicts or answers), items where they are paired, judges, candidates, strata; see `units` of this folder."""
+        return unit_names(statistics)
+
+    def unit_counts(self, statistics: xr.Dataset, by: str) -> xr.DataArray:
+        """Labels of the units of one kind, and how many identical rows each stands for."""
+        return unit_counts(statistics, by)
+
+    def drop_units(self, statistics: xr.Dataset, by: str, places: np.ndarray) -> xr.Dataset:
+        """Verdicts without some rows, items, judges, candidates or strata; weights of the strata stay."""
+        return drop_units(statistics, by, places)
+
+    def log_likelihood_of(
+        self, draws: xr.Dataset, statistics: xr.Dataset, by: str, dials: Mapping[str, float] | None = None
+    ) -> xr.DataArray:
+        """What each unit adds to the log likelihood; rows and items in NumPy, larger units by the compiled likelihood."""
+        if by not in ("row", "item"):
+            return super().log_likelihood_of(draws, statistics, by, dials)
+        units = self.check_unit(statistics, by)["unit"].values
+        found = row_effects(self, draws, statistics, by, self.set_dials(statistics, dials))
+        coords = {d: draws[d].values for d in ("chain", "draw") if d in draws.coords} | {"unit": units}
+        return xr.DataArray(found, coords, ("chain", "draw", "unit"), name="log_likelihood")
 
     def simulate(
         self,
