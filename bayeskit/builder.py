@@ -78,6 +78,10 @@ class ModelBuilder(ABC):
                 )
         return super().__new__(cls)
 
+    row_dims: ClassVar[tuple[str, ...]] = ()
+    """Dimensions of such statistics whose entries are single rows. What has none of them is saved in any case, so that a loaded
+    run can list its assumptions, be reweighted and predict."""
+
     # -- the six declarations
     # -------------------------------------------------------------------------------------
 
@@ -130,6 +134,11 @@ class ModelBuilder(ABC):
     def default_target_accept(self) -> float:
         """Target acceptance of the step size adaptation where none is asked for."""
         return 0.9
+
+    @property
+    def no_calibration(self) -> str:
+        """Why simulation-based calibration makes no sense for this specification and what to do; empty where it does."""
+        return ""
 
     def log_constraint(
         self, values: Mapping[str, np.ndarray], statistics: xr.Dataset, dials: Mapping[str, float]
@@ -191,6 +200,10 @@ class ModelBuilder(ABC):
         from bayeskit.engine import deletion_effects
 
         return deletion_effects(self, draws, statistics, by, self.set_dials(statistics, dials))
+
+    def estimands_under(self, draws: xr.Dataset, statistics: xr.Dataset, dials: Mapping[str, float]) -> xr.Dataset:
+        """What people ask for where a dial enters it beside the draws: `estimands` unless a model says otherwise."""
+        return self.estimands(draws, statistics)
 
     # -- what the kit gives
     # ---------------------------------------------------------------------------------------
@@ -256,6 +269,14 @@ class ModelBuilder(ABC):
     def statistics(self, table: Any) -> xr.Dataset:
         """The sufficient statistics of a table."""
         return self.reduce(self.encode(table))
+
+    def aggregated(self, statistics: xr.Dataset) -> xr.Dataset | None:
+        """What of the statistics is about no single row; None where nothing is."""
+        if not self.row_level_statistics:
+            return statistics
+        if not self.row_dims:
+            return None
+        return statistics.drop_vars([n for n, v in statistics.variables.items() if set(v.dims) & set(self.row_dims)])
 
     def dials(self, statistics: xr.Dataset) -> dict[str, float]:
         """The default value of every dial."""
@@ -374,6 +395,8 @@ class ModelBuilder(ABC):
         """Simulation-based calibration on one compiled model; see `bayeskit.calibration.calibrate`."""
         from bayeskit.calibration import calibrate
 
+        if self.no_calibration:
+            raise SpecificationError(f"{type(self).__name__} cannot be calibrated as it is: {self.no_calibration}")
         return calibrate(self, simulations=simulations, seed=seed, progress=progress, **sizes)
 
     def draw_prior(

@@ -190,4 +190,4 @@ def prior_predictive(
     names = [n for n in statistics.data_vars if all(n in s and s[n].shape == statistics[n].shape for s in simulated)]
     stacked = xr.Dataset({n: (("draw", *statistics[n].dims), np.stack([s[n].values for s in simulated])) for n in names})
     prior = prior_draws(spec, statistics, dials, draws, rng)
-    return PriorPredictive(spec.estimands(prior, statistics), stacked, statistics[names])
+    return PriorPredictive(spec.estimands_under(prior, statistics, dials), stacked, statistics[names])

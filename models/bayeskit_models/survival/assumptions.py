@@ -48,7 +48,7 @@ def assumptions_of(spec: FlexibleSurvival, statistics: xr.Dataset) -> tuple[Assu
     for component, sentence in _EFFECTS.items():
         if f"{component}_term" in statistics.sizes:
             prior = Prior("Normal", dims=(f"{component}_term",), mu=0.0, sigma=_EFFECT_SD[component])
-            out.append(Assumption(f"{component}_effect", sentence, "hyper", prior, setting=component))
+            out.append(Assumption(f"{component}_effect", sentence, "hyper", prior))
     out += _groups(spec)
     return tuple(out)
 
@@ -59,24 +59,40 @@ def _intercepts(spec: FlexibleSurvival) -> list[Assumption]:
         out.append(
             Assumption(
                 "scale_intercept", "The typical time is the median observed one, within a factor of 50 or so.", "hyper",
-                Prior("Normal", mu=0.0, sigma=2.0), setting="scale",
+                Prior("Normal", mu=0.0, sigma=2.0)
             )
         )  # fmt: skip
     if spec.terms("hazard").intercept:
         out.append(
             Assumption(
                 "hazard_intercept", "The factor of the hazard at average covariates is one, within a factor of seven or so.",
-                "hyper", Prior("Normal", mu=0.0, sigma=1.0), setting="hazard",
+                "hyper", Prior("Normal", mu=0.0, sigma=1.0), setting="hazard", alternatives=_with_and_without(spec),
+            )
+        )  # fmt: skip
+    elif spec.law != "loglogistic":
+        out.append(
+            Assumption(
+                "hazard_reference",
+                f"At {'average covariates' if spec.reference == 'mean' else 'covariates 0'} the factor lambda of the hazard is "
+                "1: the law has one free scale, that of time.",
+                "structural", setting="hazard", alternatives=_with_and_without(spec),
             )
         )  # fmt: skip
     if spec.terms("shape").intercept:
         out.append(
             Assumption(
                 "shape_intercept", "The hazard starts like a power of time between t^-0.6 and t^1.7.", "hyper",
-                Prior("Normal", mu=0.0, sigma=0.5), setting="shape",
+                Prior("Normal", mu=0.0, sigma=0.5),
             )
         )  # fmt: skip
     return out
+
+
+def _with_and_without(spec: FlexibleSurvival) -> tuple[str, str]:
+    """The formula of the hazard with an intercept and without."""
+    if spec.hazard in ("0", "1"):
+        return "1", "0"
+    return (spec.hazard, f"{spec.hazard} - 1") if spec.terms("hazard").intercept else (f"1 + {spec.hazard}", spec.hazard)
 
 
 def _tail(spec: FlexibleSurvival) -> list[Assumption]:

@@ -13,7 +13,7 @@ from bayeskit import Assumption, Column, ModelBuilder, Simulation
 from bayeskit.errors import SpecificationError, suggest
 from bayeskit_models.survival.assumptions import TAILS, assumptions_of
 from bayeskit_models.survival.formulas import Terms, read_formula
-from bayeskit_models.survival.statistics import COMPONENTS, ROW_LEVEL, reduce_rows
+from bayeskit_models.survival.statistics import COMPONENTS, reduce_rows
 from bayeskit_models.survival.survival_fit import SurvivalFit
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class FlexibleSurvival(ModelBuilder):
 
     fit_class: ClassVar[Any] = SurvivalFit
     row_level_statistics: ClassVar[bool] = True
-    row_level_variables: ClassVar[tuple[str, ...]] = ROW_LEVEL
+    row_dims: ClassVar[tuple[str, ...]] = ("row", "unique", "late")
 
     def __post_init__(self) -> None:
         given = (self.group_on,) if isinstance(self.group_on, str) else tuple(self.group_on)
@@ -195,14 +195,24 @@ class FlexibleSurvival(ModelBuilder):
 
         return estimands_of(self, draws, statistics, dials)
 
-    def mode(self, table: Any, **settings: Any) -> Mode:
-        """Posterior mode, or with ``prior=False`` maximum likelihood: the status names the ridges of this law.
-
-        See `ModelBuilder.mode` for the settings.
-        """
+    def mode(
+        self,
+        table: Any,
+        *,
+        prior: bool = True,
+        dials: Mapping[str, float] | None = None,
+        starts: int = 6,
+        seed: int = 0,
+    ) -> Mode:
+        """Posterior mode, or with ``prior=False`` maximum likelihood: the status names the ridges of this law."""
         from bayeskit_models.survival.ridges import name_the_ridge
 
-        return name_the_ridge(super().mode(table, **settings))
+        return name_the_ridge(super().mode(table, prior=prior, dials=dials, starts=starts, seed=seed))
+
+    @property
+    def no_calibration(self) -> str:
+        """Without `unit` the priors follow the data, and there is nothing to calibrate."""
+        return "" if self.unit is not None else "give unit=1.0 or so; without it the priors follow each table's median time."
 
     def simulate(
         self,

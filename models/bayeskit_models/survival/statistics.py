@@ -21,18 +21,12 @@ if TYPE_CHECKING:
     from bayeskit import Rows
     from bayeskit_models.survival.model import FlexibleSurvival
 
-__all__ = ["COMPONENTS", "ROW_LEVEL", "reduce_rows", "standardised"]
+__all__ = ["COMPONENTS", "reduce_rows", "standardised"]
 
 FloatArray = NDArray[np.float64]
 
 COMPONENTS = ("scale", "hazard", "shape", "tail")
 """The four predictors: log phi, log lambda, log gamma, log(kappa + 1)."""
-
-ROW_LEVEL = (
-    "pattern", "log_lower", "log_upper", "weight", "background", "entry_row", "log_entry", "pattern_group",
-    *(f"{c}_design" for c in COMPONENTS),
-)  # fmt: skip
-"""What of the statistics is about single rows, and not stored unless asked for."""
 
 
 def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:

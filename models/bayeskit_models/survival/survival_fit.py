@@ -46,12 +46,12 @@ class SurvivalFit(Fit):
     @property
     def time_unit(self) -> float:
         """The user's time that is one inside the model."""
-        return float(self._need_statistics("predict")["time_scale"])
+        return float(self._need_design("predict")["time_scale"])
 
     @property
     def follow_up(self) -> float:
         """The longest time anybody was followed: beyond it everything is extrapolation."""
-        return float(self._need_statistics("predict")["follow_up"])
+        return float(self._need_design("predict")["follow_up"])
 
     @cached_property
     def _values(self) -> dict[str, FloatArray]:
@@ -62,7 +62,7 @@ class SurvivalFit(Fit):
 
     def _logs(self, new: Any) -> tuple[Logs, list[str]]:
         """Predictors of every draw and new row, shape (S, n), and labels of the rows."""
-        statistics = self._need_statistics("predict")
+        statistics = self._need_design("predict")
         if new is None:
             average = {c: np.zeros((1, statistics.sizes.get(f"{c}_term", 0))) for c in COMPONENTS}
             found = predictors(self.spec, self._values, average, self.dials)
