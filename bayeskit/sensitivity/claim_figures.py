@@ -1,9 +1,9 @@
 """Numbers that claims speak of, from draws with or without weights, each with its Monte Carlo error.
 
-Every figure carries its influence: by how much each draw moves it. Probabilities, means, spreads and quantiles are then handled
-alike, also in sums and ratios: the error of a figure is that of the mean of its influences, autocorrelation of the chains and
-unequal weights included (the delta method; for quantiles as in Doss, Flegal, Jones, Neath 2014, Electronic Journal of Statistics
-8:2448).
+Every figure carries its influence: by how much each draw moves it. Probabilities, means, spreads and quantiles are then
+handled alike, also in sums and ratios: the error of a figure is that of the mean of its influences, autocorrelation of the
+chains and unequal weights included (the delta method; for quantiles as in Doss, Flegal, Jones, Neath 2014, Electronic Journal
+of Statistics 8:2448).
 """
 
 from __future__ import annotations
@@ -19,7 +19,18 @@ from bayeskit.convergence import diagnostics
 from bayeskit.errors import SpecificationError
 from bayeskit.estimands import interval, ranks
 from bayeskit.sensitivity.claim_terms import (
-    Arithmetic, Best, Element, Event, Negative, Number, Probability, Rank, Summary, Term, elements, written,
+    Arithmetic,
+    Best,
+    Element,
+    Event,
+    Negative,
+    Number,
+    Probability,
+    Rank,
+    Summary,
+    Term,
+    elements,
+    written,
 )  # fmt: skip
 from bayeskit.sensitivity.reweight import weighted_quantiles
 

@@ -12,8 +12,25 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from bayeskit.errors import SpecificationError, show, suggest
 from bayeskit.sensitivity.claim_terms import (
-    FUNCTIONS, NUMBER, RELATIONS, SUMMARIES, WORD, Arithmetic, Best, Element, Event, Negative, Number, Operator, Probability,
-    Rank, Relation, Summary, Term, quoted, written,
+    FUNCTIONS,
+    NUMBER,
+    RELATIONS,
+    SUMMARIES,
+    WORD,
+    Arithmetic,
+    Best,
+    Element,
+    Event,
+    Negative,
+    Number,
+    Operator,
+    Probability,
+    Rank,
+    Relation,
+    Summary,
+    Term,
+    quoted,
+    written,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -81,7 +98,7 @@ class _Part:
 def parse_claim(text: str, vocabulary: Vocabulary, prob: float) -> tuple[Term, Relation, Term]:
     """Parse a claim into two figures and how they are compared; see `bayeskit.sensitivity.Claim.parse`."""
     if not isinstance(text, str):
-        raise SpecificationError(f"A claim is text, such as \"P(A > B) > 0.95\"; got {show(text)}.")
+        raise SpecificationError(f'A claim is text, such as "P(A > B) > 0.95"; got {show(text)}.')
     if not 0.0 < prob < 1.0:
         raise SpecificationError(f"prob={prob!r}: must lie strictly between 0 and 1.")
     parser = _Parser(text, vocabulary, prob)
@@ -126,7 +143,7 @@ class _Parser:
 
     def _token(self, at: int) -> _Token:
         text = self.text
-        if text[at] in "\"`":
+        if text[at] in '"`':
             return self._quoted_text(at)
         number, word = NUMBER.match(text, at), WORD.match(text, at)
         if number and (word is None or number.end() >= word.end()):
@@ -144,7 +161,7 @@ class _Parser:
             self.fail("claims compare by >, >=, < or <=.", at)
         if text[at] in "&|":
             self.fail("a claim is one comparison; ask for several one by one.", at)
-        self.fail(f"{show(text[at])} means nothing here. A label with such signs is written in quotes: \"...\".", at)
+        self.fail(f'{show(text[at])} means nothing here. A label with such signs is written in quotes: "...".', at)
 
     def _quoted_text(self, start: int) -> _Token:
         mark, at, out, text = self.text[start], start + 1, [], self.text

@@ -45,7 +45,7 @@ class Element:
 
 @dataclass(frozen=True)
 class Rank:
-    """The place of an element among all elements of its estimand in a draw: 1 is the largest, equal ones share the best place."""
+    """The place of an element among all of its estimand in a draw: 1 is the largest, equal ones share the best place."""
 
     of: Element
 

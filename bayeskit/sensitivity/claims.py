@@ -1,4 +1,4 @@
-"""Claims: sentences about a posterior that hold, fail, or are too close to call.
+r"""Claims: sentences about a posterior that hold, fail, or are too close to call.
 
 The grammar::
 
@@ -12,12 +12,13 @@ The grammar::
     label      := word | whole number | "text" | `text`
 
 An element is written as in the tables of a fit. A label may stand alone where one headline estimand with one dimension has it.
-Words may hold ``. : @`` and hyphens inside (``gpt-4t``): to subtract, write blanks around the minus sign. Every other label is
-written in double quotes, where a backslash escapes (``\\"``, ``\\\\``, ``\\n``, ``\\u00e9``), or between backticks, where nothing
-does.
+Words may hold ``. : @`` and hyphens inside (``gpt-4t``): to subtract, write blanks around the minus sign. Every other label
+is written in double quotes, where a backslash escapes (``\\"``, ``\\\\``, ``\\n``, ``\\u00e9``), or between backticks, where
+nothing does.
 
 An event that stands alone is read as "with probability `prob`": ``rank(A) <= 3`` is ``P(rank(A) <= 3) >= 0.95``, that is, the
-upper end of the one-sided 95 % interval of the rank is at most 3. ``lower`` and ``upper`` are ends of the equal-tailed interval.
+upper end of the one-sided 95 % interval of the rank is at most 3. ``lower`` and ``upper`` are ends of the equal-tailed
+interval. A tie is no ``>``.
 Rank 1 is the largest; equal elements share the better place, and in ``best`` the first place itself.
 """
 
