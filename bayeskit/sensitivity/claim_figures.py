@@ -136,14 +136,27 @@ class Draws:
         if influence.ndim == 0 or np.ptp(influence) == 0.0:
             return math.sqrt(x.extra)
         moved = influence if self.weights is None else influence * self.weights * len(self.weights)
-        found = float(diagnostics(moved.reshape(*self.shape, 1))["mcse_mean"][0])
-        return math.sqrt(found**2 + x.extra)
+        return math.sqrt(_mcse_mean(moved.reshape(self.shape)) ** 2 + x.extra)
 
     def size(self, x: FloatArray) -> float:
         """Effective number of draws of a quantity, for what the draws themselves do not show."""
         found = float(diagnostics(x.reshape(*self.shape, 1))["ess_bulk"][0])
         found = min(found, len(x)) if math.isfinite(found) else float(self.shape[0])  # a constant: its chains at least
         return found / (len(x) * float(np.square(self.share).sum()))
+
+
+def _mcse_mean(x: FloatArray) -> float:
+    """Monte Carlo standard error of a mean, shape (chains, draws): as `diagnostics` has it, without all the rest."""
+    import arviz_stats.base as arviz
+
+    half = x.shape[1] // 2
+    if half < 4 or not np.isfinite(x).all():
+        return math.nan
+    if np.ptp(x) == 0.0:
+        return 0.0
+    stats: Any = arviz.array_stats  # type: ignore[attr-defined]
+    split = np.concatenate((x[:, :half], x[:, -half:]))
+    return float(x.std(ddof=1) / math.sqrt(float(stats.ess(split, chain_axis=0, draw_axis=1, method="identity"))))
 
 
 def figure(term: Term, draws: Draws) -> Figure:

@@ -118,7 +118,7 @@ def elements(term: Term | Event | Best) -> Iterator[Element]:
 def number_text(value: float) -> str:
     """The shortest text that reads back as exactly this number."""
     short = f"{value:g}"
-    return short if float(short) == value else repr(value)
+    return short if float(short) == value else repr(float(value))
 
 
 def quoted(label: str, *, name: bool = False) -> str:

@@ -91,25 +91,31 @@ def plausibility(
     after = prior.replace(**assumption.parameters(turned))
     own = prior.dims[len(prior.dims) - prior.family.event_dims :] if prior.family.event_dims else ()
     shape = tuple(int(sizes[d]) for d in own)
-    middle, x = _middle(before, shape, 1)
-    _, y = _middle(after, shape, 2)
+    middle, x = _middle(before, shape)
+    _, y = _middle(after, shape)
     quantile = float(np.mean(x < np.median(y)))
     overlap = _overlap(before, after, shape)
     text = (
         f"There the prior of '{assumption.name}' is {other}: the median of {middle} is {np.median(y):.3g}, which lies at the "
-        f"{quantile:.1%} quantile of the prior of this fit, {base} (median {np.median(x):.3g}). The two priors share "
+        f"{_percent(quantile)} quantile of the prior of this fit, {base} (median {np.median(x):.3g}). The two priors share "
         f"{overlap:.0%} of their mass."
     )
     return Plausibility(base, other, middle, float(np.median(x)), float(np.median(y)), quantile, overlap, text)
+
+
+def _percent(share: float) -> str:
+    if 0.001 <= share <= 0.999:
+        return f"{share:.1%}"
+    return "under 0.1%" if share < 0.5 else "over 99.9%"
 
 
 def _draw(prior: Prior, shape: tuple[int, ...], seed: int) -> FloatArray:
     return prior.random(np.random.default_rng(seed), (_DRAWS // max(1, math.prod(shape)), *shape))
 
 
-def _middle(prior: Prior, shape: tuple[int, ...], seed: int) -> tuple[str, FloatArray]:
-    """One number a draw that stands for a variable, and what it is."""
-    x = _draw(prior, shape, seed)
+def _middle(prior: Prior, shape: tuple[int, ...]) -> tuple[str, FloatArray]:
+    """One number a draw that stands for a variable, and what it is; from the same random numbers for every prior."""
+    x = _draw(prior, shape, 1)
     if prior.family.event_dims == 0:
         return "the value", x
     if prior.family.event_dims == 1:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["PathPoint", "Search", "dial_weights"]
 
 _APART = 4.0  # standard errors between a refit and the draws reweighted to it, from which the weights are not believed
+_FAR_APART = 6.0  # the same over that k-hat, where weights are biased a little at their best
 _SURE = 0.5  # k-hat over which draws may show the way but not say the place: bias of 0.1 posterior sds was seen at 0.6
 _GOOD = ("PASS", "WARN")
 
@@ -158,7 +159,8 @@ class Search:
     def refit(self, places: Sequence[float]) -> None:
         """Fit again at places on the scale, as far as the allowance goes; failures are kept in sight."""
         values = [float(f"{self.scale.outer(p):.6g}") for p in places]  # short numbers: a cache finds them again
-        values = [min(max(v, self.low), self.high) for v in values]
+        near = [next((e for e in (self.low, self.high) if math.isclose(v, e, rel_tol=1e-5)), v) for v in values]
+        values = [min(max(v, self.low), self.high) for v in near]
         done = {p.value for p in self.points if p.how != "reweighted"}
         values = [v for v in dict.fromkeys(values) if v not in done][: max(self.most - self.refits, 0)]
         if not values:
@@ -181,15 +183,21 @@ class Search:
         """Search; None where no flip was seen."""
         self.start()
         bracket = self.bracket() or self.look_further()
+        if bracket is None and self.reweightable and self.disagrees():
+            return self.without_weights()
         if bracket is None:
             return None
         found = self.close_in(bracket)
         if self.reweightable and self.disagrees():
-            self.contradicted, self.reweightable = True, False
-            self.points = [_disbelieved(p) if p.how == "reweighted" else p for p in self.points]
-            bracket = self.bracket() or self.look_further()
-            found = None if bracket is None else self.close_in(bracket)
+            return self.without_weights()
         return found
+
+    def without_weights(self) -> Crossing | None:
+        """Search on by refits alone: they contradict the reweighted draws."""
+        self.contradicted, self.reweightable = True, False
+        self.points = [_disbelieved(p) if p.how == "reweighted" else p for p in self.points]
+        bracket = self.bracket() or self.look_further()
+        return None if bracket is None else self.close_in(bracket)
 
     def start(self) -> None:
         """The claim in this fit, and along the range as far as its draws reach."""
@@ -212,11 +220,15 @@ class Search:
         return min(found, key=lambda b: abs((b[0] + b[1]) / 2.0 - here), default=None)
 
     def look_further(self) -> tuple[float, float] | None:
-        """Refit where no draws reach: the ends of the range first, then between the places known."""
+        """Refit where no draws reach: the ends of the range first, then between the places known.
+
+        The ends are refitted even if draws reach them: that there is no flip is an answer, and is confirmed like any other.
+        """
         first, last = self.scale.inner(self.low), self.scale.inner(self.high)
         for _ in range(3):
             known = sorted(self.scale.inner(p.value) for p in self.points if p.usable)
-            ends = [e for e in (first, last) if not any(abs(k - e) < 1e-9 * max(1.0, abs(e)) for k in known)]
+            tried = {p.value for p in self.points if p.how != "reweighted"}
+            ends = [e for e, v in ((first, self.low), (last, self.high)) if v not in tried]
             marks = sorted({first, last, *known})
             gaps = sorted(((b - a, (a + b) / 2.0) for a, b in itertools.pairwise(marks)), reverse=True)
             wide = [middle for gap, middle in gaps[:2] if gap > 0.2 * self.width]
@@ -268,13 +280,18 @@ class Search:
         pad = 0.1 * (b - a)
         first, last = self.scale.inner(self.low), self.scale.inner(self.high)
         a, b = max(a - pad, first), min(b + pad, last)
-        found = [self.own_root(source, a, b, _SURE if near is not None else math.inf) for source in self.sources]
+        middle = (a + b) / 2.0
+        nearest = sorted(self.sources, key=lambda s: abs(self.scale.inner(s[0]) - middle))[:4]
+        found = [self.own_root(source, a, b, _SURE if near is not None else math.inf) for source in nearest]
         return [c for c in found if c is not None]
 
     def own_root(self, source: tuple[float, Fit, str], a: float, b: float, k_hat: float) -> Crossing | None:
         """The place according to the draws of one source; None where they do not reach it with such a k-hat."""
         from scipy.optimize import brentq
 
+        closest = min(max(self.scale.inner(source[0]), a), b)
+        if not math.isfinite(self.margin_at(source, closest)[0]):
+            return None
         grid = np.linspace(a, b, 9)
         y = [self.margin_at(source, float(t))[0] for t in grid]
         turns = [i for i in range(8) if math.isfinite(y[i]) and math.isfinite(y[i + 1]) and (y[i] > 0) != (y[i + 1] > 0)]
@@ -344,13 +361,8 @@ class Search:
             here = next(p for p in self.points if p.how == "refitted" and p.value == value)
             point, _ = self.reweighted(self.sources[0], value)
             error = math.hypot(point.mcse, here.mcse)
-            if (
-                point.k_hat <= _SURE
-                and point.usable
-                and here.usable
-                and error > 0.0
-                and abs(point.margin - here.margin) > _APART * error
-            ):
+            far = _APART if point.k_hat <= _SURE else _FAR_APART
+            if point.usable and here.usable and error > 0.0 and abs(point.margin - here.margin) > far * error:
                 return True
         return False
 
