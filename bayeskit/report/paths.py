@@ -166,14 +166,25 @@ def _finish(page: Canvas, xlabel: str, ylabel: str, log: tuple[bool, bool]) -> N
     ax: Axes = page.axes
     if log[0]:
         ax.set_xscale("log")
+        _plain_ticks(ax.xaxis)
     if log[1]:
         ax.set_yscale("log")
+        _plain_ticks(ax.yaxis)
     ax.set_xlabel(label_text(xlabel, 80), parse_math=False)
     ax.set_ylabel(label_text(ylabel, 44), parse_math=False)
     ax.grid()
     legend = ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=5, frameon=False, handlelength=2.2)
     for text in legend.get_texts():
         text.set_parse_math(False)
+
+
+def _plain_ticks(axis: Any) -> None:
+    """Ticks of a logarithmic axis at 1, 2, 5, written as plain numbers: powers would be read as mathematics."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(base=10.0, subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _tell(value: float) -> str:

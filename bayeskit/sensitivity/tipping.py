@@ -171,10 +171,11 @@ class TippingPoint:
         from bayeskit.report.paths import path_plot
 
         good = [p for p in self.points if p.usable]
+        told = {p.value for p in good}
         return path_plot(
             [p.value for p in good], [p.quantity for p in good], [p.mcse for p in good], [p.how for p in good],
             threshold=self.threshold, base=self.base, flip=(self.value, self.lower, self.upper), prob=self.prob, log=self.log,
-            xlabel=self.dial, ylabel=self.claim, unusable=[p.value for p in self.points if not p.usable],
+            xlabel=self.dial, ylabel=self.claim, unusable=sorted({p.value for p in self.points} - told),
         )  # fmt: skip
 
 

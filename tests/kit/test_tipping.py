@@ -142,8 +142,8 @@ def test_a_dial_of_the_likelihood_has_no_weights(normal_fit):
 
 @pytest.fixture(scope="module")
 def precise(normal_fit):
-    """A prior that counts (sd 0.5) and many draws: 4 x 5,000."""
-    return normal_fit.refit(dials={"mu.sigma": 0.5}, draws=5000)
+    """A prior that counts (sd 0.5) and many draws: 4 x 3,000."""
+    return normal_fit.refit(dials={"mu.sigma": 0.5}, draws=3000)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def precise(normal_fit):
                                                ("P(mean[b] > 1.8) < 0.25", 0.25, "b", 1.8)],
 )  # fmt: skip
 def test_the_prior_mean_at_which_a_claim_flips_to_one_percent(precise, claim, level, group, threshold):
-    """Exact root of the normal posterior. Three fits of 20,000 draws give an error of 0.25 % of the value and less."""
+    """Exact root of the normal posterior. Three fits of 12,000 draws give an error of some 0.25 % of the value."""
     truth = solve(tail(precise, group, threshold, "mu.mu"), level, -5.0, 8.0)
     before = compile_count()
     found = precise.tipping_point(claim, "mu.mu", -2.0, 6.0)
@@ -218,7 +218,7 @@ def test_draws_that_do_not_reach_are_helped_by_refits(normal_fit):
     truth = solve(exact, 0.4, -7.5, 8.5)
     found = normal_fit.tipping_point("P(mean[a] > 0.5) > 0.4", "mu.mu", draws=2000)
     at = [p for p in found.points if p.how == "reweighted" and abs(p.value - truth) < 1.0]
-    assert at and all(p.status == "UNRELIABLE" and p.k_hat > 0.7 and np.isnan(p.quantity) for p in at)
+    assert at and all(p.status == "UNRELIABLE" and p.k_hat > 0.6 and np.isnan(p.quantity) for p in at)
     assert found.confirmed and abs(z_score(found, truth)) < 4 and standard_error(found) < 0.2
 
 
@@ -227,7 +227,7 @@ def test_a_path_that_turns_back(normal_fit):
     exact = order(normal_fit, "b", "a", "mu.sigma")
     top = optimize.minimize_scalar(lambda v: -exact(v), bounds=(0.2, 2.0), method="bounded").x
     near, far = solve(exact, 0.58, top, 20.0), solve(exact, 0.58, 0.1, top)
-    found = normal_fit.tipping_point("P(mean[b] > mean[a]) > 0.58", "mu.sigma", draws=8000)
+    found = normal_fit.tipping_point("P(mean[b] > mean[a]) > 0.58", "mu.sigma", draws=4000)
     assert abs(z_score(found, near)) < 4 and standard_error(found) < 0.06
     assert found.monotone is False and found.direction == "holds below"
     assert len(found.others) == 1 and found.others[0] == pytest.approx(far, rel=0.5)
