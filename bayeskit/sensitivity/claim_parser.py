@@ -6,7 +6,7 @@ Nothing is evaluated: names are looked up among the estimands of a fit, and ever
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -413,10 +413,19 @@ class _Parser:
             ends = [i for i, c in enumerate(token.text) if c == "-"] if token.kind == "word" else []
             if any(token.text[:i] in options and token.text[i + 1 :] in options for i in ends):
                 hint = " To subtract, write blanks around the minus sign."
+            hint = self.in_quotes(token, options) or hint
             self.fail(f"no estimand, and no label of a headline one, is {show(token.text)}.{hint}", token.start, token.end)
         if single[found[0]].count(token.text) > 1:
             self.fail(f"{token.text!r} is the label of more than one element of {found[0]}.", token.start, token.end)
         return _Part(Element(found[0], (token.text,)), "draws", token.start, token.end)
+
+    def in_quotes(self, token: _Token, options: Sequence[str]) -> str:
+        """The hint that a label of several words needs quotes, where the words that stand here are one."""
+        for later in self.tokens[self.at : self.at + 8]:
+            whole = self.text[token.start : later.end]
+            if later.kind != "end" and whole in options:
+                return f" A label of several words is written in quotes: {quoted(whole)}."
+        return ""
 
     def labels(self, estimand: str) -> tuple[tuple[str, ...], int]:
         dims = self.vocabulary.labels[estimand]
@@ -445,8 +454,8 @@ class _Parser:
         if count > 1:
             self.fail(f"{show(token.text)} is the label of more than one element of {estimand}.", token.start, token.end)
         if count == 0:
-            near = _near(token.text, dims[place])
-            if self.now.text not in ("]", ","):
+            near = self.in_quotes(token, dims[place]) or _near(token.text, dims[place])
+            if "in quotes" not in near and self.now.text not in ("]", ","):
                 near = ' Labels with blanks, operators or brackets are written in quotes: "...".'
             self.fail(f"{estimand} has no label {show(token.text)}.{near}", token.start, token.end)
 

@@ -13,14 +13,14 @@ def test_claims_are_about_the_numbers_of_the_tables(three_level_fit):
     """P(a > b), P(best) and the ends of intervals, as `pairs` and `ranking` print them."""
     fit = three_level_fit
     for row in fit.pairs().itertuples():
-        found = fit.claim(f"P(expected_score[{row.a}] > expected_score[{row.b}]) > 0.5")
+        found = fit.claim(f'P(expected_score["{row.a}"] > expected_score[`{row.b}`]) > 0.5')
         assert found.value == pytest.approx(row.p_a_above_b, abs=1e-12)
-        assert fit.claim(f"P({row.a} > {row.b}) > 0.5").value == found.value
+        assert fit.claim(f'P("{row.a}" > "{row.b}") > 0.5').value == found.value
     ranking = fit.ranking().table
     for name in fit.candidates:
-        assert fit.claim(f"P(best({name})) > 0.5").value == pytest.approx(ranking.loc[name, "p_best"], abs=1e-12)
-        assert fit.claim(f"lower({name}) > 1").value == pytest.approx(ranking.loc[name, "lower"], abs=1e-12)
-        assert fit.claim(f"mean(level_share[{name}, 1]) > 0").value > 0
+        assert fit.claim(f'P(best("{name}")) > 0.5').value == pytest.approx(ranking.loc[name, "p_best"], abs=1e-12)
+        assert fit.claim(f'lower("{name}") > 1').value == pytest.approx(ranking.loc[name, "lower"], abs=1e-12)
+        assert fit.claim(f'mean(level_share["{name}", 1]) > 0').value > 0
     with pytest.raises(SpecificationError, match="no estimand, and no label"):
         fit.claim("P(nobody > everybody) > 0.5")
 
@@ -28,12 +28,12 @@ def test_claims_are_about_the_numbers_of_the_tables(three_level_fit):
 def test_a_path_by_weights_alone(three_level_fit):
     """Where draws reach there are numbers, elsewhere a k-hat and none; the one dial of an assumption goes by its name."""
     a, b = three_level_fit.ranking().table.index[[0, -1]]
-    found = three_level_fit.tipping_point(f"{a} > {b}", "prevalence", most_refits=0)
+    found = three_level_fit.tipping_point(f'"{a}" > "{b}"', "prevalence", most_refits=0)
     assert found.dial == "prevalence.a" and found.search == (0.1, 10.0)
     assert all(p.status == "UNRELIABLE" or np.isfinite(p.margin) for p in found.points)
     assert not [p for p in found.points if p.how == "refitted"] and not found.confirmed
     with pytest.raises(SpecificationError, match=r"judge_vertices.base, judge_vertices.boost"):
-        three_level_fit.tipping_point(f"{a} > {b}", "judge_vertices")
+        three_level_fit.tipping_point(f'"{a}" > "{b}"', "judge_vertices")
 
 
 @pytest.mark.slow
