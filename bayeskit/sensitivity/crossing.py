@@ -27,7 +27,9 @@ class Scale:
 
     def inner(self, value: float) -> float:
         """From a dial's value to the scale."""
-        return math.log(value) if self.log else value
+        if self.log:
+            return math.log(value) if value > 0.0 else -math.inf  # a fit at 0 lies outside every range of ratios
+        return value
 
     def outer(self, place: float) -> float:
         """Back to the dial's value."""

@@ -116,18 +116,19 @@ class TippingPoint:
     def _answer(self) -> str:
         low, high = self.search
         if not math.isfinite(self.value):
-            states = {p.state for p in self.points if p.usable}
+            inside = [p for p in self.points if p.usable and low <= p.value <= high]
+            states = {p.state for p in inside}
             told = f"over the whole range of {self.dial} from {low:.4g} to {high:.4g}"
-            usable = [p.value for p in self.points if p.usable]
+            usable = [p.value for p in inside]
             if not usable:
-                return f"{self.claim}: not computed; no fit passed its checks."
+                return f"{self.claim}: not computed; no fit in the range passed its checks and has a number for it."
             if min(usable) > low + 1e-9 * abs(low) or max(usable) < high - 1e-9 * abs(high):
                 told = (
                     f"from {min(usable):.4g} to {max(usable):.4g}, the part of {low:.4g} to {high:.4g} that could be computed"
                 )
                 told = f"{told} ({self.dial})"
             word = {"holds": "holds", "does not hold": "fails"}.get(next(iter(states - {"too close to call"}), ""), "")
-            open_ = [p.value for p in self.points if p.usable and p.state == "too close to call"]
+            open_ = [p.value for p in inside if p.state == "too close to call"]
             if not word:
                 return f"{self.claim} is too close to call {told}: take more draws."
             if open_:
@@ -285,8 +286,8 @@ def _result(search: Search, assumption: Assumption, prob: float) -> TippingPoint
     crossing, scale, nan = search.run(), search.scale, math.nan
     fit, dial = search.fit, search.dial
     points = tuple(sorted(search.points, key=lambda p: (p.value, p.how)))
-    good = [p for p in points if p.usable]
-    at = [scale.inner(p.value) if not scale.log or p.value > 0 else -math.inf for p in good]
+    good = sorted(search.told(), key=lambda p: (p.value, p.how))
+    at = [scale.inner(p.value) for p in good]
     flips = brackets(at, [p.margin for p in good], [p.mcse for p in good])
     monotone = is_monotone(at, [p.margin for p in good], [p.mcse for p in good])
     here = next(p for p in points if p.how == "as fitted")

@@ -212,9 +212,13 @@ class Search:
             if not math.isclose(value, base, rel_tol=1e-4, abs_tol=1e-6 * self.width) and self.reweightable:
                 self.points.append(self.reweighted(source, value)[0])
 
+    def told(self) -> list[PathPoint]:
+        """Points that count and lie in the range; the fit itself may lie outside."""
+        return [p for p in self.points if p.usable and self.low <= p.value <= self.high]
+
     def bracket(self) -> tuple[float, float] | None:
         """The places around the flip that is nearest to the fit."""
-        good = [p for p in self.points if p.usable]
+        good = self.told()
         found = brackets([self.scale.inner(p.value) for p in good], [p.margin for p in good], [p.mcse for p in good])
         here = self.scale.inner(min(max(self.fit.dials[self.dial], self.low), self.high))
         return min(found, key=lambda b: abs((b[0] + b[1]) / 2.0 - here), default=None)
@@ -226,7 +230,7 @@ class Search:
         """
         first, last = self.scale.inner(self.low), self.scale.inner(self.high)
         for _ in range(3):
-            known = sorted(self.scale.inner(p.value) for p in self.points if p.usable)
+            known = sorted(self.scale.inner(p.value) for p in self.told())
             tried = {p.value for p in self.points if p.how != "reweighted"}
             ends = [e for e, v in ((first, self.low), (last, self.high)) if v not in tried]
             marks = sorted({first, last, *known})
@@ -241,7 +245,7 @@ class Search:
 
     def promising(self) -> list[float]:
         """Places where reweighted draws cannot tell, but point the other way than everything that is told."""
-        good = [p for p in self.points if p.usable]
+        good = self.told()
         told = {p.margin > 0.0 for p in good if p.state in ("holds", "does not hold")}
         open_ = [p for p in good if p.state == "too close to call" and p.how == "reweighted" and {p.margin > 0.0} != told]
         return [self.scale.inner(p.value) for p in sorted(open_, key=lambda p: -abs(p.margin))[:2]]
@@ -266,7 +270,7 @@ class Search:
     def inside(self, bracket: tuple[float, float]) -> float:
         """Where to look next: where a line between the ends crosses, held away from both ends (regula falsi)."""
         a, b = bracket
-        ends = {self.scale.inner(p.value): p for p in self.points if p.usable}
+        ends = {self.scale.inner(p.value): p for p in self.told()}
         y = [ends[x].margin for x in (a, b)]
         return a + (b - a) * min(max(y[0] / (y[0] - y[1]), 0.2), 0.8)
 
@@ -323,7 +327,7 @@ class Search:
     def by_line(self, bracket: tuple[float, float]) -> Crossing | None:
         """The place on a line through refits, some of them made for it: far enough apart to tell the slope."""
         a, b = bracket
-        good = [p for p in self.points if p.usable and p.how != "reweighted"]
+        good = [p for p in self.told() if p.how != "reweighted"]
         near = [p for p in good if a <= self.scale.inner(p.value) <= b]
         rough = line_crossing(*self.straight(near))
         middle = rough.at if math.isfinite(rough.at) and a <= rough.at <= b else (a + b) / 2.0
@@ -334,7 +338,7 @@ class Search:
         step = min(max(apart, 0.01 * self.width), 0.1 * self.width)
         first, last = self.scale.inner(self.low), self.scale.inner(self.high)
         self.refit([min(max(middle + way * step, first), last) for way in (-1.0, 0.0, 1.0)])
-        good = [p for p in self.points if p.usable and p.how != "reweighted"]
+        good = [p for p in self.told() if p.how != "reweighted"]
         chosen = [p for p in good if abs(self.scale.inner(p.value) - middle) <= 1.5 * step + 1e-12]
         found = line_crossing(*self.straight(chosen))
         if math.isfinite(found.at) and first <= found.at <= last:

@@ -234,6 +234,15 @@ def test_a_path_that_turns_back(normal_fit):
     assert "not monotone" in found.headline and "flips again near" in found.headline
 
 
+def test_a_range_beside_the_fit(normal_fit):
+    """The fit may lie outside the range: its draws count, its own place does not."""
+    exact = tail(normal_fit, "c", 1.0, "mu.mu")
+    found = normal_fit.tipping_point("P(mean[c] > 1) > 0.95", "mu.mu", 1.0, 4.0, draws=1000)
+    assert abs(z_score(found, solve(exact, 0.95, 1.0, 4.0))) < 4
+    none = normal_fit.tipping_point("P(mean[c] > 1) > 0.95", "mu.mu", 4.0, 6.0, draws=1000)
+    assert np.isnan(none.value) and "holds over the whole range of mu.mu from 4 to 6" in none.headline
+
+
 def test_no_flip_is_a_sentence(normal_fit):
     found = normal_fit.tipping_point("mean(c) > 100", "mu.mu", -3, 3, draws=300, tune=300)
     assert np.isnan([found.value, found.lower, found.upper]).all() and found.direction == "" and found.plausibility is None
@@ -283,7 +292,11 @@ def test_a_fit_that_failed_its_checks_is_not_a_source(normal_fit):
     weak = normal_fit.refit(draws=30, tune=30, chains=2)
     assert weak.verdict.status.value == "FAIL"
     found = weak.tipping_point("P(mean[c] > 1) > 0.95", "mu.mu")
-    assert np.isnan(found.value) and "not computed; no fit passed its checks" in found.headline and "failed" in found.headline
+    assert (
+        np.isnan(found.value)
+        and "not computed; no fit in the range passed its checks" in found.headline
+        and "failed" in found.headline
+    )
     helped = weak.tipping_point("P(mean[c] > 1) > 0.95", "mu.mu", draws=1000, tune=500, chains=4)
     truth = solve(tail(weak, "c", 1.0, "mu.mu"), 0.95, -7.5, 8.5)
     assert abs(z_score(helped, truth)) < 4 and "does not count" in repr(helped)
