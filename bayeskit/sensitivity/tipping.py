@@ -132,9 +132,14 @@ class TippingPoint:
             if not word:
                 return f"{self.claim} is too close to call {told}: take more draws."
             if open_:
+                near = (
+                    f"{min(open_):.4g}"
+                    if len(set(open_)) == 1
+                    else f"{len(open_)} values from {min(open_):.4g} to {max(open_):.4g}"
+                )
                 return (
-                    f"{self.claim} {word} wherever it can be told {told}. At {len(open_)} values from {min(open_):.4g} to "
-                    f"{max(open_):.4g} it is too close to call: take more draws to see whether it flips there."
+                    f"{self.claim} {word} wherever it can be told {told}. At {near} it is too close to call: take more draws to "
+                    "see whether it flips there."
                 )
             return f"{self.claim} {word} {told}."
         now = self.state if self.state in ("holds", "does not hold") else f"is {self.state}"
@@ -324,7 +329,7 @@ def _notes(search: Search) -> tuple[str, ...]:
         out.append(f"The fit itself does not count ({search.fit.verdict.headline}): its draws were not used.")
     if search.contradicted:
         out.append("Refits contradict the reweighted draws: the dial works through more than its own prior. Only refits count.")
-    if search.refits >= search.most:
+    if search.refits >= search.most > 0:
         out.append(f"All {search.most} refits that were allowed are used up (most_refits).")
     out += [f"At {search.dial} = {p.value:.4g}: {p.status}. {p.message}".strip() for p in search.points
             if p.how == "refitted" and not p.usable]  # fmt: skip
