@@ -132,11 +132,8 @@ class TippingPoint:
             if not word:
                 return f"{self.claim} is too close to call {told}: take more draws."
             if open_:
-                near = (
-                    f"{min(open_):.4g}"
-                    if len(set(open_)) == 1
-                    else f"{len(open_)} values from {min(open_):.4g} to {max(open_):.4g}"
-                )
+                near = f"{len(open_)} values from {min(open_):.4g} to {max(open_):.4g}"
+                near = near if len(set(open_)) > 1 else f"{open_[0]:.4g}"
                 return (
                     f"{self.claim} {word} wherever it can be told {told}. At {near} it is too close to call: take more draws to "
                     "see whether it flips there."

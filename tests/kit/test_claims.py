@@ -85,6 +85,9 @@ def test_figures_are_those_of_the_tables(draws):
         assert found.value == pytest.approx(value, abs=1e-12), text
         assert found.margin == pytest.approx(abs(found.value - found.threshold) * (1 if found.holds else -1), abs=1e-12)
         assert 0.0 < found.mcse < 0.2
+        relation = Claim.parse(text, draws).relation
+        true = found.value > found.threshold if ">" in relation else found.value < found.threshold
+        assert found.holds == true and (found.margin > 0) == true, text
 
 
 def test_an_event_alone_is_a_claim_of_that_probability(draws):
