@@ -135,8 +135,8 @@ class TippingPoint:
                 near = f"{len(open_)} values from {min(open_):.4g} to {max(open_):.4g}"
                 near = near if len(set(open_)) > 1 else f"{open_[0]:.4g}"
                 return (
-                    f"{self.claim} {word} wherever it can be told {told}. At {near} it is too close to call: take more draws to "
-                    "see whether it flips there."
+                    f"{self.claim} {word} wherever it can be told {told}. At {near} it is too close to call: take more draws "
+                    "to see whether it flips there."
                 )
             return f"{self.claim} {word} {told}."
         now = self.state if self.state in ("holds", "does not hold") else f"is {self.state}"
