@@ -2,6 +2,8 @@
 
 from bayeskit.sensitivity.analysis import sensitivity
 from bayeskit.sensitivity.boundary import Boundary
+from bayeskit.sensitivity.claims import Claim, ClaimValue
+from bayeskit.sensitivity.contour import TippingContour
 from bayeskit.sensitivity.influence import Influence, influence
 from bayeskit.sensitivity.ladder import Rung
 from bayeskit.sensitivity.loo import Loo, loo
@@ -10,11 +12,14 @@ from bayeskit.sensitivity.result import Row, Sensitivity, Verification
 from bayeskit.sensitivity.reweight import Reweighted, power_scale, reweight
 from bayeskit.sensitivity.smallest_set import RemovedSet, SmallestSet, smallest_set
 from bayeskit.sensitivity.sweep import Cell, Sweep, sweep
+from bayeskit.sensitivity.tipping import TippingPoint, tipping_point
 from bayeskit.sensitivity.weights import Weights, k_hat_limit, pareto_smoothed
 
 __all__ = [
     "Boundary",
     "Cell",
+    "Claim",
+    "ClaimValue",
     "Influence",
     "Loo",
     "Multiverse",
@@ -25,6 +30,8 @@ __all__ = [
     "Sensitivity",
     "SmallestSet",
     "Sweep",
+    "TippingContour",
+    "TippingPoint",
     "Universe",
     "Verification",
     "Weights",
@@ -38,4 +45,5 @@ __all__ = [
     "sensitivity",
     "smallest_set",
     "sweep",
+    "tipping_point",
 ]

@@ -11,7 +11,18 @@ if TYPE_CHECKING:
 
     from bayeskit.assumptions import Prior
     from bayeskit.fit import Fit
-    from bayeskit.sensitivity import Influence, Loo, Reweighted, Sensitivity, SmallestSet, Sweep
+    from bayeskit.sensitivity import (
+        Claim,
+        ClaimValue,
+        Influence,
+        Loo,
+        Reweighted,
+        Sensitivity,
+        SmallestSet,
+        Sweep,
+        TippingContour,
+        TippingPoint,
+    )
 
 __all__ = ["SensitivityMethods"]
 
@@ -274,8 +285,9 @@ class SensitivityMethods:
 
         Parameters
         ----------
-        claim : Boundary
-            Which number matters and where, ``Boundary("slope", 0.0, "lower")``: on which side the answer lies now is the claim.
+        claim : str, Claim or Boundary
+            In the grammar of `claim`, such as ``"mean(A - B) > 0"``; or which number matters and where, ``Boundary("slope", 0.0,
+            "lower")``: on which side the answer lies now is the claim.
         by : str
             Kind of unit, as in `influence`.
         methods : some of "first order", "greedy"
@@ -339,3 +351,105 @@ class SensitivityMethods:
         from bayeskit.sensitivity import loo
 
         return loo(cast("Fit", self), by, thin_to=thin_to)
+
+    def claim(self, text: str | Claim, prob: float = 0.95) -> ClaimValue:
+        """Whether a claim about the estimands holds, fails, or is too close to call within Monte Carlo error.
+
+        Parameters
+        ----------
+        text : str
+            Such as ``"P(A > B) > 0.95"``, ``"lower(risk[untested]) > 0.02"`` or ``"rank(A) <= 3"``. The grammar is at the top
+            of `bayeskit.sensitivity.claims`: elements as in `summary`, a label alone where a headline estimand has it, other
+            labels in quotes, and P, mean, median, sd, lower, upper, rank and best.
+        prob : float
+            Probability where the text names none: of the equal-tailed interval of ``lower`` and ``upper``, and of an event that
+            stands alone (``rank(A) <= 3`` is ``P(rank(A) <= 3) >= 0.95``).
+
+        Returns
+        -------
+        ClaimValue
+            The number compared, the margin, its Monte Carlo standard error, and the state. Says so first where the checks of
+            this fit failed.
+
+        Raises
+        ------
+        SpecificationError
+            For a claim that cannot be read, with a caret under the fault and a suggestion for a misspelt name.
+        """
+        from bayeskit.sensitivity.claims import claim
+
+        return claim(cast("Fit", self), text, prob)
+
+    def tipping_point(
+        self,
+        claim: str | Claim,
+        dial: str,
+        low: float | None = None,
+        high: float | None = None,
+        *,
+        second: str | None = None,
+        second_low: float | None = None,
+        second_high: float | None = None,
+        prob: float = 0.95,
+        most_refits: int | None = None,
+        executor: Executor | None = None,
+        cache: str | Path | None = None,
+        **sampling: Any,
+    ) -> TippingPoint | TippingContour:
+        """How far a dial must be turned until a claim flips.
+
+        These draws are reweighted as far as they reach (Pareto k-hat); refits take over beyond, and confirm the place at the
+        end. A dial that enters the likelihood is turned by refits alone. Every independent fit near the flip gives its own
+        estimate of the place; they are pooled by inverse variance.
+
+        Parameters
+        ----------
+        claim : str
+            See `claim`.
+        dial : str
+            Full name, ``"assumption.parameter"``, or the name of an assumption with exactly one dial.
+        low, high : float, optional
+            The range to search. By default, for a positive number a tenth to ten times its value (0 to 10 where it is 0), for a
+            share or a number with two finite limits all that is legal, and otherwise four steps to either side, a step being
+            the prior's standard deviation for a location and else 1.
+        second : str, optional
+            Another dial: the claim is evaluated on a grid over both, 9 by 9 where draws reach, and the line along which it
+            flips is returned.
+        second_low, second_high : float, optional
+            Its range.
+        prob : float
+            Probability of the Monte Carlo interval of the place, and where the claim names none.
+        most_refits : int, optional
+            Refits allowed: 14, with two dials 25 (then a 5 by 5 grid where draws do not reach at all).
+        executor : concurrent.futures.Executor, optional
+            Where refits run; see `sweep`.
+        cache : path, optional
+            Folder in which every refit is kept; see `sweep`.
+        **sampling
+            What `refit` takes: draws, tune, chains, cores, target_accept.
+
+        Returns
+        -------
+        TippingPoint or TippingContour
+            The value (NaN with a sentence where no flip was seen), its interval, the direction, whether the path is monotone
+            within Monte Carlo error, what prior the value means beside this fit's own, and every evaluation. The contour where
+            `second` is given.
+
+        Raises
+        ------
+        SpecificationError
+            For a claim that cannot be read, an unknown dial, or a range that is not legal.
+        StorageError
+            If the run was saved without its statistics.
+
+        Notes
+        -----
+        The interval is Monte Carlo error by the delta method: how well the draws locate the place. How plausible the value is
+        is another question, which a prior cannot answer of itself; see `bayeskit.sensitivity.plausibility`.
+        """
+        from bayeskit.sensitivity.tipping import tipping_point
+
+        return tipping_point(
+            cast("Fit", self), claim, dial, low, high, second=second, second_low=second_low, second_high=second_high, prob=prob,
+            most_refits=most_refits, executor=executor, cache=cache, **sampling,
+        )  # fmt: skip
