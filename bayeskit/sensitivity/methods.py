@@ -286,8 +286,8 @@ class SensitivityMethods:
         Parameters
         ----------
         claim : str, Claim or Boundary
-            In the grammar of `claim`, such as ``"mean(A - B) > 0"``; or which number matters and where, ``Boundary("slope", 0.0,
-            "lower")``: on which side the answer lies now is the claim.
+            In the grammar of `claim`, such as ``"mean(A - B) > 0"``; or which number matters and where,
+            ``Boundary("slope", 0.0, "lower")``: on which side the answer lies now is the claim.
         by : str
             Kind of unit, as in `influence`.
         methods : some of "first order", "greedy"
