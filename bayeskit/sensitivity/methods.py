@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from bayeskit.assumptions import Prior
     from bayeskit.fit import Fit
-    from bayeskit.sensitivity import Reweighted, Sensitivity, Sweep
+    from bayeskit.sensitivity import Alternatives, Bounds, Reweighted, Sensitivity, Sweep
 
 __all__ = ["SensitivityMethods"]
 
@@ -124,3 +124,63 @@ class SensitivityMethods:
         from bayeskit.sensitivity import sweep
 
         return sweep(cast("Fit", self), dials, grid=grid, executor=executor, cache=cache, prob=prob, **sampling)
+
+    def bounds(self, quantity: str | Sequence[str], prob: float = 0.95, *, draws: int | None = None) -> Bounds:
+        """What the data allow under few named assumptions, beside the posterior, for models identified only in part.
+
+        For every draw the model knows the set of values that fit the data exactly as well as the draw does. Within that set the
+        posterior is the prior.
+
+        Parameters
+        ----------
+        quantity : str or sequence of str
+            An estimand (``"expected_score"``, all its elements), an element (``"expected_score[a]"``), or a difference of two
+            elements (``"expected_score[a] - expected_score[b]"``). Several must belong to one estimand.
+        prob : float
+            Probability of the posterior's equal-tailed intervals, and the least posterior probability with which the bounds
+            cover the whole identified set.
+        draws : int, optional
+            For how many draws, evenly spaced, the set is found; the model's `bounds_draws` if not given. Quantiles of few draws
+            are coarse: with 100 draws the end of a 95 % interval is the third smallest.
+
+        Returns
+        -------
+        Bounds
+            ``.table``, ``.sentence(quantity)``, ``.plot()``; with the assumptions that are kept and dropped, by name.
+
+        Raises
+        ------
+        SpecificationError
+            If the model declares no bounds for this estimand, or the quantity is unknown.
+        StorageError
+            If the run was saved without its statistics.
+
+        Notes
+        -----
+        The interval runs from the ``(1 - prob) / 2`` quantile of the lower ends to the ``(1 + prob) / 2`` quantile of the upper
+        ends. By Bonferroni's inequality it holds the whole set with posterior probability `prob` at least; any one value in the
+        set it holds with more. Intervals for sets: Manski, "Partial Identification of Probability Distributions" (2003);
+        Kline and Tamer, Quantitative Economics 7 (2016) 329-366, for the Bayesian reading.
+        """
+        from bayeskit.sensitivity import bounds
+
+        return bounds(cast("Fit", self), quantity, prob, draws)
+
+    def alternatives(self) -> Alternatives:
+        """Specifications that differ from this fit's in one setting, from the alternatives that its assumptions declare.
+
+        Returns
+        -------
+        Alternatives
+            ``.specs``, a dict of name to specification ready to fit, and ``.skipped``, name to the reason why it cannot be
+            specified. Settings that mean the same model as this fit's are not listed.
+
+        Raises
+        ------
+        StorageError
+            If the run was saved without its statistics.
+        """
+        from bayeskit.sensitivity import alternatives
+
+        fit = cast("Fit", self)
+        return alternatives(fit.spec, fit._need_statistics("list the alternatives"))

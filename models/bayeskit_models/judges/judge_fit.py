@@ -29,11 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["JudgeFit", "Ranking"]
 
 
-# What "the data order" takes for granted, by the setting `constancy`.
+# What "the data order" takes for granted, for constancy that is strict, and for all others (relaxed, a number, learned).
 _CONSTANCY = {
     "strict": " This rests on constancy: every judge treats all candidates alike.",
     "relaxed": " This rests on constancy: where judges treat candidates differently, they do so at random.",
-    "learned": " This rests on constancy: where judges treat candidates differently, they do so at random.",
 }
 
 
@@ -144,7 +143,7 @@ class JudgeFit(Fit):
         text += f", {prior} are ordered by the prior rather than the data" if prior else ""
         text += f", and {open_} remain undetermined."
         if data:
-            text += _CONSTANCY[self.spec.constancy]
+            text += _CONSTANCY["strict" if self.spec.constancy == "strict" else "relaxed"]
         if self.spec.levels > 2:
             text += (
                 " With three or more levels no amount of data fixes the order of candidates whose score distributions cross: "
