@@ -21,6 +21,8 @@ __all__ = ["Ends", "Family", "orbit_ends"]
 _FLOOR = 1e-10  # share of the uniform distribution mixed in, so that a draw on the edge is a start
 _BARRIERS = 10.0 ** -np.arange(1.0, 9.5)  # weights of the logarithmic barrier, one after the other
 _NEAR = 1e-3  # largest weight for the starts after the first, which would otherwise all be drawn to one centre
+_DONORS = 3  # draws whose farthest worlds are tried for all others
+_WALK = 4  # steps of the random walk to a start, for each level
 _STEPS = 6  # Newton steps for each of them
 _HALVINGS = 14
 _CHUNK = 40_000_000  # entries of the largest array at a time
@@ -88,21 +90,41 @@ def orbit_ends(family: Family, objective: np.ndarray, *, starts: int = 4, mirror
     signed = np.concatenate([objective, -objective])  # the smallest value is the largest of the negative
     best = np.empty((draws, len(signed)))
     met = 0
-    for part in _chunks(family, len(signed) * starts):
+    for part in _chunks(family, len(signed) * (starts + _DONORS)):
         worlds = _Worlds.of(family, part)
         begin = np.stack([_start(worlds, s, mirrored, rng) for s in range(starts)])  # (starts, s, n)
-        x = np.repeat(begin[:, :, None], len(signed), axis=2)
-        shape = x.shape[:3]
-        index = np.broadcast_to(np.arange(shape[1])[None, :, None], shape).reshape(-1)
-        goal = np.broadcast_to(np.arange(shape[2]), shape).reshape(-1)
-        cap = np.broadcast_to(np.where(np.arange(starts) == 0, 1.0, _NEAR)[:, None, None], shape).reshape(-1)
-        found = _climb(worlds.take(index), x.reshape(-1, x.shape[-1]), worlds.slope(signed)[goal, index], cap)
-        values = worlds.value(signed, found.reshape(*shape, -1))
+        found, values = _search(worlds, np.repeat(begin[:, :, None], len(signed), axis=2), signed)
+        if starts > 1 and len(part) > 1:
+            lent, more = _search(worlds, _lend(worlds, found, values), signed)
+            found, values = np.concatenate([found, lent]), np.concatenate([values, more])
         order = np.sort(values, axis=0)
         met += int((order[-1] - order[-2] < _MET).sum()) if starts > 1 else 0
         best[part] = order[-1]
     agreement = met / best.size if starts > 1 else float("nan")
     return Ends(-best[:, quantities:], best[:, :quantities], agreement)
+
+
+def _search(worlds: _Worlds, begin: np.ndarray, signed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Climb from starts (starts, B, Q, n), the first of which comes down from the centre; where they end, and the values."""
+    shape = begin.shape[:3]
+    index = np.broadcast_to(np.arange(shape[1])[None, :, None], shape).reshape(-1)
+    goal = np.broadcast_to(np.arange(shape[2]), shape).reshape(-1)
+    cap = np.broadcast_to(np.where(np.arange(shape[0]) == 0, 1.0, _NEAR)[:, None, None], shape).reshape(-1)
+    gradient = worlds.slope(signed)[goal, index]
+    found = _climb(worlds.take(index), begin.reshape(-1, begin.shape[-1]), gradient, cap).reshape(begin.shape)
+    return found, worlds.value(signed, found)
+
+
+def _lend(worlds: _Worlds, found: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The farthest worlds of some draws as starts for all of them: draws of one posterior are near one another."""
+    which = values.argmax(0)  # (B, Q): best start of each draw
+    best = np.take_along_axis(found, which[None, ..., None], axis=0)[0]
+    order = np.argsort(-values.max(0), axis=0)
+    donors = order[np.linspace(0, len(order) // 2, _DONORS).astype(int)]  # (donors, Q)
+    given = best[donors, np.arange(best.shape[1])]  # (donors, Q, n)
+    begin = np.broadcast_to(given[:, None], (_DONORS, *best.shape)).reshape(-1, best.shape[-1])
+    index = np.broadcast_to(np.arange(len(best))[None, :, None], (_DONORS, *best.shape[:2])).reshape(-1)
+    return _restore(worlds.take(index), begin).reshape(_DONORS, *best.shape)
 
 
 def _chunks(family: Family, copies: int) -> list[np.ndarray]:
@@ -230,15 +252,73 @@ def _inverse(transform: np.ndarray) -> np.ndarray:
         return out
 
 
+@dataclass(frozen=True)
+class _Relaxed:
+    """The same worlds with one more coordinate, by which every constraint is eased: a way from anywhere to a feasible world."""
+
+    worlds: _Worlds
+
+    @property
+    def size(self) -> int:
+        return self.worlds.size + 1
+
+    def take(self, index: np.ndarray) -> _Relaxed:
+        return _Relaxed(self.worlds.take(index))
+
+    def constraints(self, x: np.ndarray) -> np.ndarray:
+        return self.worlds.constraints(x[:, :-1]) + x[:, -1:]
+
+    def jacobian(self, x: np.ndarray) -> np.ndarray:
+        inner = self.worlds.jacobian(x[:, :-1])
+        return np.concatenate([inner, np.ones((*inner.shape[:2], 1))], axis=-1)
+
+
 def _start(worlds: _Worlds, number: int, mirrored: bool, rng: np.random.Generator) -> np.ndarray:
-    """A feasible start: the draw itself, or where a random walk from it (or from its mirror image) ends."""
-    x, m = worlds.identity(), worlds.levels
+    """A feasible start: the draw itself, the end of a random walk from it, or a feasible world near a random one."""
     if number == 0:
+        return worlds.identity()
+    if number == 1 and mirrored:
+        x, m = worlds.identity(), worlds.levels
+        x[:, : m * (m - 1)] = np.eye(m)[::-1, :-1].reshape(-1)
         return x
+    if number % 2 and not mirrored:
+        return _walk(worlds, rng)
+    return _elsewhere(worlds, mirrored, rng)
+
+
+def _elsewhere(worlds: _Worlds, mirrored: bool, rng: np.random.Generator) -> np.ndarray:
+    """A world near a random one, whatever lies between it and the draw; the draw itself where the way leads nowhere.
+
+    Worlds that satisfy all constraints may fall into pieces: det Theta of a monotone judge of three levels can be negative,
+    and no walk through judges with det 0 leads there.
+    """
+    x, m = worlds.identity(), worlds.levels
+    far = x + rng.normal(scale=0.3, size=x.shape)
     if mirrored:
-        order = np.arange(m)[::-1] if number == 1 else rng.permutation(m)
-        x[:, : m * (m - 1)] = np.eye(m)[order][:, :-1].reshape(-1)
-    for _ in range(4 * m):
+        move = np.stack([np.eye(m)[rng.permutation(m)] for _ in range(len(x))])
+    else:
+        move = _inverse(np.eye(m) + rng.normal(scale=0.7, size=(len(x), m, m)))
+        move /= move.sum(-1, keepdims=True)
+    far[:, : m * (m - 1)] = move[..., :-1].reshape(len(x), -1)
+    return _restore(worlds, far)
+
+
+def _restore(worlds: _Worlds, far: np.ndarray) -> np.ndarray:
+    """A feasible world near a given one, or the draw itself where the way leads nowhere."""
+    x = worlds.identity()
+    ease = 0.1 - worlds.constraints(far).min(1)
+    good = np.isfinite(ease) & (ease < 100.0)
+    far, ease = np.where(good[:, None], far, x), np.where(good, ease, 0.2)
+    goal = np.zeros((len(x), worlds.size + 1))
+    goal[:, -1] = -1.0
+    relaxed = _climb(_Relaxed(worlds), np.column_stack([far, ease]), goal, np.ones(len(x)), _BARRIERS[:4])[:, :-1]
+    return np.where(worlds.feasible(relaxed)[:, None], relaxed, x)
+
+
+def _walk(worlds: _Worlds, rng: np.random.Generator) -> np.ndarray:
+    """The end of a random walk from the draw."""
+    x, m = worlds.identity(), worlds.levels
+    for _ in range(_WALK * m):
         direction = rng.normal(size=x.shape)
         length = np.full(len(x), 2.0)
         for _ in range(12):
@@ -246,15 +326,17 @@ def _start(worlds: _Worlds, number: int, mirrored: bool, rng: np.random.Generato
             if inside.all():
                 break
             length = np.where(inside, length, 0.5 * length)
-        x = np.where(inside[:, None], x + (rng.uniform(0.3, 0.95, len(x)) * length)[:, None] * direction, x)
-        x = np.where(worlds.feasible(x)[:, None], x, worlds.identity()) if not mirrored else x
+        tried = x + (rng.uniform(0.3, 0.95, len(x)) * length)[:, None] * direction
+        x = np.where((inside & worlds.feasible(tried))[:, None], tried, x)  # not convex: a point half way may be outside
     return x
 
 
-def _climb(worlds: _Worlds, x: np.ndarray, gradient: np.ndarray, cap: np.ndarray) -> np.ndarray:
+def _climb(
+    worlds: _Worlds | _Relaxed, x: np.ndarray, gradient: np.ndarray, cap: np.ndarray, barriers: np.ndarray = _BARRIERS
+) -> np.ndarray:
     """Maximise gradient . x inside all constraints, by a logarithmic barrier whose weight goes to zero."""
     ridge = 1e-9 * np.eye(worlds.size)
-    for barrier in _BARRIERS:
+    for barrier in barriers:
         weight = np.minimum(barrier, cap)
         for _ in range(_STEPS):
             values, jacobian = worlds.constraints(x), worlds.jacobian(x)
@@ -268,7 +350,7 @@ def _climb(worlds: _Worlds, x: np.ndarray, gradient: np.ndarray, cap: np.ndarray
 
 
 def _advance(
-    worlds: _Worlds,
+    worlds: _Worlds | _Relaxed,
     x: np.ndarray,
     values: np.ndarray,
     scaled: np.ndarray,
