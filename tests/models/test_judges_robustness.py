@@ -152,7 +152,8 @@ PANELS = {
         {"prevalence.a", "constancy.scale", "self_deviation.sigma", "self_deviation.mu"},
     ),
     "marginal, three": (
-        JudgeSimplex(3, constancy="strict"), {"prevalence.a", "judge_vertices.boost", "judge_vertices.base", "monotone.sharpness"},
+        JudgeSimplex(3, constancy="strict"),
+        {"prevalence.a", "judge_vertices.boost", "judge_vertices.base", "monotone.sharpness"},
     ),
     "joint": (JudgeSimplex(2, judge=WIDE), {"prevalence.a", "judge_quality.beta", "constancy_factor.sigma"}),
     "joint, three, relaxed": (JudgeSimplex(3, judge=WIDE, constancy=0.25), {"prevalence.a", "constancy.scale"}),
