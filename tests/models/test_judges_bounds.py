@@ -293,6 +293,10 @@ def test_own_cells_say_nothing_where_they_are_free():
     table = spec.simulate(3, candidates=4, judges=3, items=30).table
     free, kept = (prior_fit(replace(spec, self_cells=s), table) for s in ("free", "keep"))
     assert "self_deviation" in free.bounds("expected_score").dropped
+    from bayeskit_models.judges.bounds import _clean_cells
+
+    grid = [_clean_cells(fit.spec, fit.statistics) for fit in (free, kept)]
+    assert not grid[0][0, 0] and grid[0].sum() == 11 and grid[1].sum() == 12  # candidate 01 by judge A
     assert "self_cells" in kept.bounds("expected_score").kept
 
 
