@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bayeskit.intake import Column, Rows
     from bayeskit.mode import Mode
     from bayeskit.prior_check import PriorPredictive
+    from bayeskit.sensitivity.bounds import IdentifiedSet
 
 __all__ = ["ModelBuilder", "Simulation", "plain"]
 
@@ -191,6 +192,58 @@ class ModelBuilder(ABC):
         from bayeskit.engine import deletion_effects
 
         return deletion_effects(self, draws, statistics, by, self.set_dials(statistics, dials))
+
+    @property
+    def bounds_draws(self) -> int:
+        """For how many draws `Fit.bounds` asks for the identified set where no number is given."""
+        return 1000
+
+    def identified_set(
+        self,
+        draws: xr.Dataset,
+        statistics: xr.Dataset,
+        dials: Mapping[str, float],
+        name: str,
+        weights: np.ndarray,
+    ) -> IdentifiedSet:
+        """For each draw, the set of values of some quantities that fit the data exactly as well as the draw does.
+
+        Written by models that are identified only in part. The law: a draw is a point of its own set.
+
+        Parameters
+        ----------
+        draws : Dataset
+            Parameters; dimensions chain and draw first.
+        statistics : Dataset
+            The sufficient statistics.
+        dials : mapping of str to float
+            The value of every dial.
+        name : str
+            The estimand that the quantities belong to.
+        weights : ndarray, shape (Q, *shape of the estimand)
+            Each quantity is the sum of the estimand's elements with these weights: one element, or a difference of two.
+
+        Returns
+        -------
+        IdentifiedSet
+            Ends of shape (chains, draws, Q), with the assumptions that are kept and dropped by name.
+
+        Raises
+        ------
+        SpecificationError
+            If the model declares no bounds, or none for this estimand.
+        """
+        raise SpecificationError(
+            f"{type(self).__name__} declares no bounds: it does not say which values of '{name}' the data alone allow. "
+            "Ask fit.sensitivity() or fit.sweep(...) what the answer rests on; a model's author writes identified_set."
+        )
+
+    def canonical(self) -> Self:
+        """The specification with every setting in its plainest form ("auto" resolved, presets as numbers).
+
+        Two specifications with equal canonical forms are one model; `Fit.alternatives` lists it once.
+        """
+        return self
 
     # -- what the kit gives
     # ---------------------------------------------------------------------------------------

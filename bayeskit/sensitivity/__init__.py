@@ -1,7 +1,9 @@
 """Sensitivity analysis: what an answer rests on, from the draws of one fit."""
 
+from bayeskit.sensitivity.alternatives import Alternatives, alternatives
 from bayeskit.sensitivity.analysis import sensitivity
 from bayeskit.sensitivity.boundary import Boundary
+from bayeskit.sensitivity.bounds import Bounds, IdentifiedSet, bounds
 from bayeskit.sensitivity.claims import Claim, ClaimValue
 from bayeskit.sensitivity.contour import TippingContour
 from bayeskit.sensitivity.influence import Influence, influence
@@ -16,10 +18,13 @@ from bayeskit.sensitivity.tipping import TippingPoint, tipping_point
 from bayeskit.sensitivity.weights import Weights, k_hat_limit, pareto_smoothed
 
 __all__ = [
+    "Alternatives",
     "Boundary",
+    "Bounds",
     "Cell",
     "Claim",
     "ClaimValue",
+    "IdentifiedSet",
     "Influence",
     "Loo",
     "Multiverse",
@@ -35,6 +40,8 @@ __all__ = [
     "Universe",
     "Verification",
     "Weights",
+    "alternatives",
+    "bounds",
     "influence",
     "k_hat_limit",
     "loo",
