@@ -283,6 +283,9 @@ class Assumption:
         graph.
     alternatives : tuple, optional
         The other values that `setting` may take: what a sensitivity analysis tries.
+    also : mapping of str to tuple, optional
+        Further settings that this assumption stands for, each with the values it may take: a prior that a judge's quality is
+        positive is a statement about quality and one about order.
     """
 
     name: str
@@ -292,6 +295,7 @@ class Assumption:
     constants: Mapping[str, Dial] = field(default_factory=dict)
     setting: str | None = None
     alternatives: tuple[Any, ...] = ()
+    also: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -317,6 +321,12 @@ class Assumption:
         if self.prior is None:
             return {}
         return {k: dials.get(f"{self.name}.{k}", v) for k, v in self.prior.numbers.items()}
+
+    @property
+    def choices(self) -> dict[str, tuple[Any, ...]]:
+        """Every setting that the assumption stands for, with the values it may take."""
+        own = {} if self.setting is None else {self.setting: self.alternatives}
+        return {**own, **self.also}
 
     def describe(self, dials: Mapping[str, float] | None = None) -> str:
         """The prior or the constants in numbers, for a report."""

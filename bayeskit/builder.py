@@ -20,6 +20,7 @@ import numpy as np
 
 from bayeskit.assumptions import Assumption, Prior
 from bayeskit.errors import SpecificationError, suggest
+from bayeskit.hooks import ModelHooks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,7 @@ class Simulation:
     parameters: dict[str, np.ndarray]
 
 
-class ModelBuilder(ABC):
+class ModelBuilder(ModelHooks, ABC):
     """A frozen specification of a model: subclass it as a frozen dataclass and write the six declarations.
 
     The laws a subclass obeys, checked by the contract tests over every registered model:
@@ -126,84 +127,6 @@ class ModelBuilder(ABC):
 
         With `like` the table has the design of those statistics; otherwise the design that `sizes` describe.
         """
-
-    # -- hooks with a default
-    # -------------------------------------------------------------------------------------
-
-    @property
-    def default_target_accept(self) -> float:
-        """Target acceptance of the step size adaptation where none is asked for."""
-        return 0.9
-
-    @property
-    def no_calibration(self) -> str:
-        """Why simulation-based calibration makes no sense for this specification and what to do; empty where it does."""
-        return ""
-
-    def log_constraint(
-        self, values: Mapping[str, np.ndarray], statistics: xr.Dataset, dials: Mapping[str, float]
-    ) -> dict[str, np.ndarray]:
-        """Log weight (at most 0) of every constraint, per draw: the NumPy twin of ``graph.constraint``.
-
-        `values` maps variables to arrays with the draws first. Needed only by models that have constraints.
-        """
-        return {}
-
-    def units(self, statistics: xr.Dataset) -> tuple[str, ...]:
-        """Names by which influence can be asked: "row" (the finest unit the statistics know), then columns such as "judge".
-
-        A model that names any also writes `drop_units`, and `unit_counts` where a unit is not a dimension of the statistics.
-        """
-        return ()
-
-    def unit_counts(self, statistics: xr.Dataset, by: str) -> xr.DataArray:
-        """The units of one kind: dimension ``unit`` with their labels; values are how many identical ones each stands for.
-
-        Where identical rows are folded into counts, a unit is one of them and is deleted once. By default the labels of the
-        dimension `by`, each for itself.
-        """
-        import xarray as xr
-
-        labels = [str(x) for x in statistics[by].values]
-        return xr.DataArray(np.ones(len(labels), dtype=np.int64), {"unit": labels}, ("unit",), name=by)
-
-    def drop_units(self, statistics: xr.Dataset, by: str, places: np.ndarray) -> xr.Dataset:
-        """The same statistics less the data of some units: the hook behind `without`.
-
-        `places` are positions in `unit_counts`; one that comes twice takes two of its identical rows. Dimensions of parameters
-        stay, so that what nobody speaks of any more follows its prior, and the compiled model is the same.
-        """
-        raise NotImplementedError(f"{type(self).__name__} names units but has no drop_units.")
-
-    def log_likelihood_of(
-        self, draws: xr.Dataset, statistics: xr.Dataset, by: str, dials: Mapping[str, float] | None = None
-    ) -> xr.DataArray:
-        """What each unit adds to the log likelihood: log p(all data) - log p(all data but the unit).
-
-        Parameters
-        ----------
-        draws : Dataset
-            Every variable that has a prior; dimensions chain and draw first.
-        statistics : Dataset
-            Sufficient statistics.
-        by : str
-            Kind of unit, one of `units`.
-        dials : mapping, optional
-            The dials of the fit.
-
-        Returns
-        -------
-        DataArray, dimensions chain, draw, unit
-            Natural logarithms; of ONE of the identical rows that a unit stands for. This default calls the compiled
-            likelihood for every unit and draw (0.1 to 1 ms each); a model that can do better overrides it.
-        """
-        from bayeskit.engine import deletion_effects
-
-        return deletion_effects(self, draws, statistics, by, self.set_dials(statistics, dials))
-
-    def estimands_under(self, draws: xr.Dataset, statistics: xr.Dataset, dials: Mapping[str, float]) -> xr.Dataset:
-        """What people ask for where a dial enters it beside the draws: `estimands` unless a model says otherwise."""
-        return self.estimands(draws, statistics)
 
     # -- what the kit gives
     # ---------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ def build_report(fit: Fit, prob: float = 0.95, kind: Literal["eti", "hdi"] = "et
     model = type(fit.spec).__name__
     return Report(
         title=f"{model} report",
-        banner=_banner(verdict),
+        banner=verdict_note(verdict),
         sections=(
             *_results(fit, verdict, prob, kind),
             _data(fit),
@@ -121,7 +121,8 @@ def build_report(fit: Fit, prob: float = 0.95, kind: Literal["eti", "hdi"] = "et
     )
 
 
-def _banner(verdict: Verdict) -> Note:
+def verdict_note(verdict: Verdict) -> Note:
+    """The verdict as the note that stands before everything else."""
     kind: NoteKind = _KINDS[verdict.status]
     if verdict.partial and verdict.status is not Status.FAIL:
         kind = "partial"

@@ -1,7 +1,11 @@
 """Sensitivity analysis: what an answer rests on, from the draws of one fit."""
 
+from bayeskit.sensitivity.alternatives import Alternatives, alternatives
 from bayeskit.sensitivity.analysis import sensitivity
 from bayeskit.sensitivity.boundary import Boundary
+from bayeskit.sensitivity.bounds import Bounds, IdentifiedSet, bounds
+from bayeskit.sensitivity.claims import Claim, ClaimValue
+from bayeskit.sensitivity.contour import TippingContour
 from bayeskit.sensitivity.influence import Influence, influence
 from bayeskit.sensitivity.ladder import Rung
 from bayeskit.sensitivity.loo import Loo, loo
@@ -10,11 +14,17 @@ from bayeskit.sensitivity.result import Row, Sensitivity, Verification
 from bayeskit.sensitivity.reweight import Reweighted, power_scale, reweight
 from bayeskit.sensitivity.smallest_set import RemovedSet, SmallestSet, smallest_set
 from bayeskit.sensitivity.sweep import Cell, Sweep, sweep
+from bayeskit.sensitivity.tipping import TippingPoint, tipping_point
 from bayeskit.sensitivity.weights import Weights, k_hat_limit, pareto_smoothed
 
 __all__ = [
+    "Alternatives",
     "Boundary",
+    "Bounds",
     "Cell",
+    "Claim",
+    "ClaimValue",
+    "IdentifiedSet",
     "Influence",
     "Loo",
     "Multiverse",
@@ -25,9 +35,13 @@ __all__ = [
     "Sensitivity",
     "SmallestSet",
     "Sweep",
+    "TippingContour",
+    "TippingPoint",
     "Universe",
     "Verification",
     "Weights",
+    "alternatives",
+    "bounds",
     "influence",
     "k_hat_limit",
     "loo",
@@ -38,4 +52,5 @@ __all__ = [
     "sensitivity",
     "smallest_set",
     "sweep",
+    "tipping_point",
 ]

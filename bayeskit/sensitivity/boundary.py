@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeskit.errors import SpecificationError, suggest
+from bayeskit.sensitivity.claims import Claim
 from bayeskit.sensitivity.removal import first_order
 from bayeskit.sensitivity.reweight import weighted_quantiles
 from bayeskit.summary import flatten
@@ -118,14 +119,16 @@ class Margin(Protocol):
 def bind(claim: Any, estimands: xr.Dataset, side: float | None = None) -> Margin:
     """Tie a claim to draws; `side` is +1 or -1, that of the fit where the draws are those of a refit.
 
-    The one door for claims of other kinds: anything with ``value(dataset, weights)`` that gives value, threshold and margin.
+    A claim is text in the grammar of `bayeskit.sensitivity.claims`, a `Claim`, or a `Boundary`.
     """
+    if isinstance(claim, str):
+        claim = Claim.parse(claim, estimands)
     if isinstance(claim, Boundary):
         return _Bound(claim, estimands, side)
     if hasattr(claim, "value") and callable(claim.value):
         return _BoundClaim(claim, estimands, side)
     raise SpecificationError(
-        f"claim={claim!r}: give a Boundary(quantity, threshold, functional), such as Boundary('slope', 0.0, 'lower')."
+        f"claim={claim!r}: give text such as 'P(A > B) > 0.95', or a Boundary(quantity, threshold, functional)."
     )
 
 

@@ -6,17 +6,29 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from bayeskit.sensitivity.data_methods import DataMethods
+
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from bayeskit.assumptions import Prior
     from bayeskit.fit import Fit
-    from bayeskit.sensitivity import Influence, Loo, Reweighted, Sensitivity, SmallestSet, Sweep
+    from bayeskit.sensitivity import (
+        Alternatives,
+        Bounds,
+        Claim,
+        ClaimValue,
+        Reweighted,
+        Sensitivity,
+        Sweep,
+        TippingContour,
+        TippingPoint,
+    )
 
 __all__ = ["SensitivityMethods"]
 
 
-class SensitivityMethods:
+class SensitivityMethods(DataMethods):
     """What a `Fit` can be asked about its assumptions. Methods only; the state is the fit's."""
 
     def sensitivity(
@@ -205,137 +217,164 @@ class SensitivityMethods:
 
         return sweep(cast("Fit", self), dials, grid=grid, executor=executor, cache=cache, prob=prob, **sampling)
 
-    def influence(
-        self,
-        by: str = "row",
-        quantities: Sequence[str] | Mapping[str, Callable[..., Any]] | None = None,
-        exact: bool | int | Sequence[str] = False,
-        prob: float = 0.95,
-        *,
-        thin_to: int | None = 1000,
-        executor: Executor | None = None,
-        **sampling: Any,
-    ) -> Influence:
-        """Which data the answer rests on: how far it moves when each unit is left out.
+    def claim(self, text: str | Claim, prob: float = 0.95) -> ClaimValue:
+        """Whether a claim about the estimands holds, fails, or is too close to call within Monte Carlo error.
 
         Parameters
         ----------
-        by : str
-            Kind of unit: "row", or one of ``fit.spec.units(fit.statistics)`` such as "judge". Identical rows are folded; one
-            of them is left out.
-        quantities : sequence of str or mapping of str to callable, optional
-            As in `sensitivity`; the headline ones by default.
-        exact : bool, int or sequence of str
-            Units to refit without: True for those that the draws cannot judge and those that move a quantity by 0.5 posterior
-            standard deviations (30 at most), a number for so many of them, or labels. For units as large as a judge refits are
-            the honest answer: draws with it cannot stand for draws without it.
+        text : str
+            Such as ``"P(A > B) > 0.95"``, ``"lower(risk[untested]) > 0.02"`` or ``"rank(A) <= 3"``. The grammar is at the top
+            of `bayeskit.sensitivity.claims`: elements as in `summary`, a label alone where a headline estimand has it, other
+            labels in quotes, and P, mean, median, sd, lower, upper, rank and best.
         prob : float
-            Probability of the equal-tailed intervals of refits.
-        thin_to : int or None
-            Use about so many of the draws, evenly thinned; None takes all. The result says how many were used.
-        executor : concurrent.futures.Executor, optional
-            Where refits run; processes run side by side.
-        **sampling
-            What `refit` takes: draws, tune, chains, cores, target_accept.
+            Probability where the text names none: of the equal-tailed interval of ``lower`` and ``upper``, and of an event that
+            stands alone (``rank(A) <= 3`` is ``P(rank(A) <= 3) >= 0.95``).
 
         Returns
         -------
-        Influence
-            A row for every unit and quantity with first-order shift, reweighted shift where k-hat allows one, and refit. States
-            ok, influential, unreliable, not computed; an unreliable unit is never "ok".
+        ClaimValue
+            The number compared, the margin, its Monte Carlo standard error, and the state. Says so first where the checks of
+            this fit failed.
 
         Raises
         ------
         SpecificationError
-            For an unknown kind of unit or label, or a model that declares no units.
-        StorageError
-            If the run was saved without its statistics.
-
-        Notes
-        -----
-        To first order the mean of g moves by -Cov(g, loglik_u) (Broderick, Giordano, Meager 2020, arXiv 2011.14999); weights
-        without the unit are 1 / L_u, Pareto-smoothed (Vehtari, Gelman, Gabry 2017, Statistics and Computing 27:1413).
+            For a claim that cannot be read, with a caret under the fault and a suggestion for a misspelt name.
         """
-        from bayeskit.sensitivity import influence
+        from bayeskit.sensitivity.claims import claim
 
-        return influence(cast("Fit", self), by, quantities, exact, prob, thin_to=thin_to, executor=executor, **sampling)
+        return claim(cast("Fit", self), text, prob)
 
-    def smallest_set(
+    def tipping_point(
         self,
-        claim: Any,
-        by: str = "row",
+        claim: str | Claim,
+        dial: str,
+        low: float | None = None,
+        high: float | None = None,
         *,
-        methods: Sequence[str] = ("first order", "greedy"),
-        refits: int = 10,
-        thin_to: int | None = 2000,
+        second: str | None = None,
+        second_low: float | None = None,
+        second_high: float | None = None,
+        prob: float = 0.95,
+        most_refits: int | None = None,
+        executor: Executor | None = None,
+        cache: str | Path | None = None,
         **sampling: Any,
-    ) -> SmallestSet:
-        """The smallest set of units whose removal overturns a claim, confirmed by a refit without them.
+    ) -> TippingPoint | TippingContour:
+        """How far a dial must be turned until a claim flips.
+
+        These draws are reweighted as far as they reach (Pareto k-hat); refits take over beyond, and confirm the place at the
+        end. A dial that enters the likelihood is turned by refits alone. Every independent fit near the flip gives its own
+        estimate of the place; they are pooled by inverse variance.
 
         Parameters
         ----------
-        claim : Boundary
-            Which number matters and where, ``Boundary("slope", 0.0, "lower")``: on which side the answer lies now is the claim.
-        by : str
-            Kind of unit, as in `influence`.
-        methods : some of "first order", "greedy"
-            First order adds up effects of single units (AMIP) and is fast and blind to units that mask each other; greedy
-            takes the unit that goes farthest, looks again, and refits when weights give out.
-        refits : int
-            At most so many refits for each method; the first-order set takes one, or up to four where it has to grow.
-        thin_to : int or None
-            Use about so many of the draws, evenly thinned; None takes all.
+        claim : str
+            See `claim`.
+        dial : str
+            Full name, ``"assumption.parameter"``, or the name of an assumption with exactly one dial.
+        low, high : float, optional
+            The range to search. By default, for a positive number a tenth to ten times its value (0 to 10 where it is 0), for a
+            share or a number with two finite limits all that is legal, and otherwise four steps to either side, a step being
+            the prior's standard deviation for a location and else 1.
+        second : str, optional
+            Another dial: the claim is evaluated on a grid over both, 9 by 9 where draws reach, and the line along which it
+            flips is returned.
+        second_low, second_high : float, optional
+            Its range.
+        prob : float
+            Probability of the Monte Carlo interval of the place, and where the claim names none.
+        most_refits : int, optional
+            Refits allowed: 14, with two dials 25 (then a 5 by 5 grid where draws do not reach at all).
+        executor : concurrent.futures.Executor, optional
+            Where refits run; see `sweep`.
+        cache : path, optional
+            Folder in which every refit is kept; see `sweep`.
         **sampling
             What `refit` takes: draws, tune, chains, cores, target_accept.
 
         Returns
         -------
-        SmallestSet
-            A set for each method with its share of the data, prediction and refit. Sets are upper bounds: a smaller one may
-            exist, and none found is not proof that there is none.
+        TippingPoint or TippingContour
+            The value (NaN with a sentence where no flip was seen), its interval, the direction, whether the path is monotone
+            within Monte Carlo error, what prior the value means beside this fit's own, and every evaluation. The contour where
+            `second` is given.
 
         Raises
         ------
         SpecificationError
-            For a claim that cannot be computed, or an unknown kind of unit.
+            For a claim that cannot be read, an unknown dial, or a range that is not legal.
         StorageError
             If the run was saved without its statistics.
 
         Notes
         -----
-        Broderick, Giordano, Meager (2020), arXiv 2011.14999, section 2; on masking Huang et al. (2024), arXiv 2408.09008.
+        The interval is Monte Carlo error by the delta method: how well the draws locate the place. How plausible the value is
+        is another question, which a prior cannot answer of itself; see `bayeskit.sensitivity.plausibility`.
         """
-        from bayeskit.sensitivity import smallest_set
+        from bayeskit.sensitivity.tipping import tipping_point
 
-        return smallest_set(cast("Fit", self), claim, by, methods=methods, refits=refits, thin_to=thin_to, **sampling)
+        return tipping_point(
+            cast("Fit", self), claim, dial, low, high, second=second, second_low=second_low, second_high=second_high, prob=prob,
+            most_refits=most_refits, executor=executor, cache=cache, **sampling,
+        )  # fmt: skip
 
-    def loo(self, by: str = "row", *, thin_to: int | None = None) -> Loo:
-        """How well each unit is predicted from the others: leave-one-out cross-validation by Pareto-smoothed weights.
+    def bounds(self, quantity: str | Sequence[str], prob: float = 0.95, *, draws: int | None = None) -> Bounds:
+        """What the data allow under few named assumptions, beside the posterior, for models identified only in part.
+
+        For every draw the model knows the set of values that fit the data exactly as well as the draw does. Within that set the
+        posterior is the prior.
 
         Parameters
         ----------
-        by : str
-            Kind of unit, as in `influence`.
-        thin_to : int or None
-            Use about so many of the draws, evenly thinned; None takes all.
+        quantity : str or sequence of str
+            An estimand (``"expected_score"``, all its elements), an element (``"expected_score[a]"``), or a difference of two
+            elements (``"expected_score[a] - expected_score[b]"``). Several must belong to one estimand.
+        prob : float
+            Probability of the posterior's equal-tailed intervals, and the least posterior probability with which the bounds
+            cover the whole identified set.
+        draws : int, optional
+            For how many draws, evenly spaced, the set is found; the model's `bounds_draws` if not given. Quantiles of few draws
+            are coarse: with 100 draws the end of a 95 % interval is the third smallest.
 
         Returns
         -------
-        Loo
-            elpd (sum of the log predictive densities, natural logarithms), its standard error, effective number of parameters
-            and the k-hat of every unit. Units over the limit are counted in the first line.
+        Bounds
+            ``.table``, ``.sentence(quantity)``, ``.plot()``; with the assumptions that are kept and dropped, by name.
 
         Raises
         ------
         SpecificationError
-            For an unknown kind of unit.
+            If the model declares no bounds for this estimand, or the quantity is unknown.
         StorageError
             If the run was saved without its statistics.
 
         Notes
         -----
-        Vehtari, Gelman, Gabry (2017), Statistics and Computing 27:1413, equations 3, 4 and 10.
+        The interval runs from the ``(1 - prob) / 2`` quantile of the lower ends to the ``(1 + prob) / 2`` quantile of the upper
+        ends. By Bonferroni's inequality it holds the whole set with posterior probability `prob` at least; any one value in the
+        set it holds with more. Intervals for sets: Manski, "Partial Identification of Probability Distributions" (2003);
+        Kline and Tamer, Quantitative Economics 7 (2016) 329-366, for the Bayesian reading.
         """
-        from bayeskit.sensitivity import loo
+        from bayeskit.sensitivity import bounds
 
-        return loo(cast("Fit", self), by, thin_to=thin_to)
+        return bounds(cast("Fit", self), quantity, prob, draws)
+
+    def alternatives(self) -> Alternatives:
+        """Specifications that differ from this fit's in one setting, from the alternatives that its assumptions declare.
+
+        Returns
+        -------
+        Alternatives
+            ``.specs``, a dict of name to specification ready to fit, and ``.skipped``, name to the reason why it cannot be
+            specified. Settings that mean the same model as this fit's are not listed.
+
+        Raises
+        ------
+        StorageError
+            If the run was saved without its statistics.
+        """
+        from bayeskit.sensitivity import alternatives
+
+        fit = cast("Fit", self)
+        return alternatives(fit.spec, fit._need_statistics("list the alternatives"))

@@ -265,7 +265,7 @@ def multiverse(
         Rows, as each specification reads them.
     quantities : sequence of str, optional
         Names of estimands; the headline ones of each specification by default. They are matched by name.
-    claim : Boundary, optional
+    claim : str, Claim or Boundary, optional
         A number and where it matters: its value in every universe, and on which side it lies.
     executor : concurrent.futures.Executor, optional
         Where fits run; processes run side by side.

@@ -164,6 +164,14 @@ class Sensitivity:
 
         return pd.DataFrame([asdict(r) for r in self.rows])
 
+    @property
+    def shown(self) -> pd.DataFrame:
+        """The columns that people read, with what moves most on top and what could not be computed at the end."""
+        table = self.table
+        place = table["state"].map({s: 2 if s == "not computed" else 1 if s == "ok" else 0 for s in STATES})
+        order = table.assign(place=place, size=-table["index"].fillna(0.0)).sort_values(["place", "size"], kind="stable").index
+        return table.loc[order, _SHOWN]
+
     def of(self, state: str) -> tuple[Row, ...]:
         """Rows in one of the states, those with the largest index first."""
         if state not in STATES:
@@ -191,11 +199,11 @@ class Sensitivity:
         return [*told, self.verified.sentence()] if self.verified is not None else told
 
     def __repr__(self) -> str:
-        return "\n".join([self.headline, *self._sentences(), self.table[_SHOWN].round(3).to_string(index=False), CAVEAT])
+        return "\n".join([self.headline, *self._sentences(), self.shown.round(3).to_string(index=False), CAVEAT])
 
     def _repr_html_(self) -> str:
         words = "".join(f"<li>{html.escape(s)}</li>" for s in self._sentences())
-        table = self.table[_SHOWN].round(3).to_html(index=False)
+        table = self.shown.round(3).to_html(index=False)
         return f"<p>{html.escape(self.headline)}</p><ul>{words}</ul>{table}<p>{html.escape(CAVEAT)}</p>"
 
     def to_json(self) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import html
 import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import dataclass, replace
@@ -91,15 +92,26 @@ class Sweep:
         return pd.DataFrame(rows)
 
     @property
-    def _head(self) -> str:
+    def headline(self) -> str:
+        """How many settings, and how many failed, in one line."""
         told = f"{len(self.cells)} settings of {', '.join(self.cells[0].dials)}; {self.prob:.0%} equal-tailed intervals"
         return f"{len(self.failed)} of {told} failed" if self.failed else told
 
     def __repr__(self) -> str:
-        return f"{self._head}\n{self.table.round(3).to_string(index=False)}"
+        return f"{self.headline}\n{self.table.round(3).to_string(index=False)}"
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(self._head)}</p>{self.table.round(3).to_html(index=False)}"
+        return f"<p>{html.escape(self.headline)}</p>{self.table.round(3).to_html(index=False)}"
+
+    def to_json(self) -> str:
+        """Strict JSON: NaN and infinite values are null."""
+        rows = [{k: _plain(v) for k, v in row.items()} for row in self.table.to_dict("records")]
+        facts = {"prob": self.prob, "headline": self.headline, "failed": [c.dials for c in self.failed]}
+        return json.dumps({"schema": "bayeskit.sweep/1", **facts, "rows": rows}, allow_nan=False, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def cell_seed(root: int, dials: Mapping[str, float]) -> int:

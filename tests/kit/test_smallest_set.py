@@ -138,7 +138,8 @@ def test_impossible_boundaries_are_refused(make, words):
     [
         (Boundary("slop", 0.0), {}, "Did you mean 'slope'"),
         (Boundary(lambda e: 1.0, 0.0), {}, "one number a draw"),
-        ("nonsense", {}, "give a Boundary"),
+        ("nonsense", {}, "cannot be read"),
+        (3.0, {}, "give text such as"),
         (Boundary("slope", 0.0), {"methods": ["amip"]}, "some of first order, greedy"),
         (Boundary("slope", 0.0), {"refits": 0}, "at least 1"),
         (Boundary("slope", 0.0), {"by": "rows"}, "Did you mean 'row'"),
@@ -162,6 +163,14 @@ def test_a_set_to_first_order_is_confirmed_by_a_refit(fit, table):
     assert only.refit == pytest.approx(upper_slope(left), abs=0.02)
     assert only.share == len(only.units) / 63 and only.margin == pytest.approx(only.refit - 0.1, abs=1e-12)
     assert only.predicted == pytest.approx(only.refit, abs=0.06)
+
+
+def test_a_claim_in_words_is_the_boundary_in_words(fit):
+    """The same set for text and for the Boundary that says the same; and no set where P(..) leaves none to take."""
+    said = fit.smallest_set("upper(slope) > 0.1", methods=["first order"])
+    meant = fit.smallest_set(Boundary("slope", 0.1, "upper"), methods=["first order"])
+    assert said.sets[0].units == meant.sets[0].units and said.sets[0].state == meant.sets[0].state == "confirmed"
+    assert "upper(slope" in said.claim
 
 
 def test_units_that_mask_each_other_are_found_greedily(fit, table):

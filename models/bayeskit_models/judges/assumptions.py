@@ -110,7 +110,7 @@ def _judges(spec: JudgeSimplex) -> list[Assumption]:
                 "judge_quality",
                 "Every judge is better than a coin: its rate of true positives exceeds that of false positives by this much.",
                 "hyper", Prior("Beta", dims=("judge",), alpha=a, beta=b), setting="quality",
-                alternatives=("vague", "weak", "moderate", "strong"),
+                alternatives=("vague", "weak", "moderate", "strong", "near-perfect"), also={"monotone": (True, False)},
             ),
             Assumption(
                 "judge_lean", "A judge of given quality may be strict or lenient: any split of its errors is as plausible.",
@@ -135,6 +135,14 @@ def _judges(spec: JudgeSimplex) -> list[Assumption]:
             Assumption(
                 "monotone", "The better the true level, the higher the score a judge gives, in stochastic order.",
                 "constraint", constants={"sharpness": sharpness}, setting="monotone", alternatives=(True, False),
+            )
+        )  # fmt: skip
+    else:
+        out.append(
+            Assumption(
+                "monotone",
+                "Judges need not give better answers higher scores: only their prior says that they lean to the truth.",
+                "structural", setting="monotone", alternatives=(True, False),
             )
         )  # fmt: skip
     return out

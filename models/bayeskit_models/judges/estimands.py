@@ -15,7 +15,7 @@ from bayeskit_models.judges.geometry import judge_quality
 if TYPE_CHECKING:
     from bayeskit_models.judges.model import JudgeSimplex
 
-__all__ = ["estimands_of", "level_shares", "vertices_of"]
+__all__ = ["estimands_of", "level_shares", "row_shares", "vertices_of"]
 
 
 def vertices_of(spec: JudgeSimplex, values: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -49,23 +49,29 @@ def row_location(values: Mapping[str, np.ndarray], strata: int) -> np.ndarray:
     return np.asarray(location)
 
 
-def level_shares(spec: JudgeSimplex, values: Mapping[str, np.ndarray], statistics: xr.Dataset) -> np.ndarray:
-    """Share of each candidate's answers at each true level over all strata, shape (..., K, M).
+def row_shares(spec: JudgeSimplex, values: Mapping[str, np.ndarray], statistics: xr.Dataset) -> np.ndarray:
+    """Share of each candidate's answers at each true level by stratum, shape (..., K, G, M).
 
     In the paired likelihood: over the population of items, the difficulty integrated out by quadrature.
     """
-    weight = statistics["stratum_weight"].values
+    strata = statistics.sizes["stratum"]
     if statistics.attrs["likelihood"] != "paired":
         prevalence = np.asarray(values["prevalence"])
-        return prevalence if len(weight) == 1 else np.einsum("...kgm,g->...km", prevalence, weight)
-    location = row_location(values, len(weight))
+        return prevalence[..., None, :] if strata == 1 else prevalence
+    location = row_location(values, strata)
     nodes, log_weight = difficulty_nodes(statistics.sizes["candidate"])
     gaps = np.asarray(values["cut_gap"])[..., None, None, :] if spec.levels > 2 else None
-    shares = np.zeros((*location.shape[:-1], spec.levels))
+    shares = np.zeros((*location.shape, spec.levels))
     for node, mass in zip(nodes, np.exp(log_weight), strict=True):
         eta = location - (values["difficulty_scale"] * node)[..., None, None]
-        shares += mass * np.einsum("...kgm,g->...km", np.exp(log_graded(eta, gaps)), weight)
+        shares += mass * np.exp(log_graded(eta, gaps))
     return shares
+
+
+def level_shares(spec: JudgeSimplex, values: Mapping[str, np.ndarray], statistics: xr.Dataset) -> np.ndarray:
+    """Share of each candidate's answers at each true level over all strata, shape (..., K, M)."""
+    shares, weight = row_shares(spec, values, statistics), statistics["stratum_weight"].values
+    return shares[..., 0, :] if len(weight) == 1 else np.einsum("...kgm,g->...km", shares, weight)
 
 
 def estimands_of(spec: JudgeSimplex, draws: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:

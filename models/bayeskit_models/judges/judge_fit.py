@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayeskit import Fit
+from bayeskit.errors import SpecificationError
 from bayeskit.estimands import interval, p_above, p_best, rank_interval, ranks, tied_groups
 from bayeskit.prior_check import prior_draws
 from bayeskit_models.judges.dominance import dominance_from_counts
@@ -23,17 +24,20 @@ from bayeskit_models.judges.identification import (
 from bayeskit_models.judges.statistics import observed_matrix
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bayeskit import CheckResult
     from bayeskit.report.content import Figure, Section
+    from bayeskit.sensitivity import Sweep
+    from bayeskit_models.judges.robustness import Robustness
 
 __all__ = ["JudgeFit", "Ranking"]
 
 
-# What "the data order" takes for granted, by the setting `constancy`.
+# What "the data order" takes for granted, for constancy that is strict, and for all others (relaxed, a number, learned).
 _CONSTANCY = {
     "strict": " This rests on constancy: every judge treats all candidates alike.",
     "relaxed": " This rests on constancy: where judges treat candidates differently, they do so at random.",
-    "learned": " This rests on constancy: where judges treat candidates differently, they do so at random.",
 }
 
 
@@ -180,7 +184,7 @@ class JudgeFit(Fit):
         text += f", {prior} are ordered by the prior rather than the data" if prior else ""
         text += f", and {open_} remain undetermined."
         if data:
-            text += _CONSTANCY[self.spec.constancy]
+            text += _CONSTANCY["strict" if self.spec.constancy == "strict" else "relaxed"]
         if self.spec.levels > 2:
             text += (
                 " With three or more levels no amount of data fixes the order of candidates whose score distributions cross: "
@@ -259,6 +263,25 @@ class JudgeFit(Fit):
         """Test of constancy: under it the judges' score vectors are affine functions of one another."""
         counts = self._need_statistics("test constancy")["verdicts"].values
         return constancy_diagnostic(counts, clean=self._clean(), replicates=replicates, seed=seed)
+
+    def robustness(self, fits: Mapping[str, JudgeFit | None] | Sweep, prob: float = 0.95) -> Robustness:
+        """Which pairs keep their order over other fits of the same candidates; this fit is the reference, "this fit".
+
+        Parameters
+        ----------
+        fits : mapping of str to JudgeFit, or Sweep
+            By the name of the setting; None for a fit that could not be made. A sweep of this fit as it is.
+        prob : float
+            What it takes to call a pair ordered, and the probability of rank intervals.
+        """
+        from bayeskit.sensitivity import Sweep
+        from bayeskit_models.judges.robustness import robustness
+
+        if isinstance(fits, Sweep):
+            if fits.base is self:
+                return robustness(fits, prob)
+            raise SpecificationError("This sweep is one of another fit: ask that fit, or give a mapping of names to fits.")
+        return robustness({"this fit": self, **fits}, prob)
 
     @cached_property
     def _vertices(self) -> np.ndarray:

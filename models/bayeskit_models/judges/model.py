@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import xarray as xr
@@ -18,6 +18,9 @@ from bayeskit_models.judges.monotone import draw_monotone, log_monotone_weight
 from bayeskit_models.judges.presets import beta_of, boost_of
 from bayeskit_models.judges.statistics import answer_statistics, marginal_statistics
 from bayeskit_models.judges.units import drop_units, row_effects, unit_counts, unit_names
+
+if TYPE_CHECKING:
+    from bayeskit.sensitivity import IdentifiedSet
 
 __all__ = ["JudgeSimplex"]
 
@@ -188,6 +191,25 @@ class JudgeSimplex(ModelBuilder):
             return {}
         weight = log_monotone_weight(np.asarray(values["judge_vertices"]), dials["monotone.sharpness"])
         return {"monotone": weight.reshape(len(weight), -1).sum(1)}
+
+    @property
+    def bounds_draws(self) -> int:
+        """Bounds of two levels have a closed form; beyond that each draw is a search."""
+        return {2: 1000, 3: 100}.get(self.levels, 60)
+
+    def identified_set(
+        self, draws: xr.Dataset, statistics: xr.Dataset, dials: Mapping[str, float], name: str, weights: np.ndarray
+    ) -> IdentifiedSet:
+        """What verdicts alone allow of scores, shares and (two levels) quality; see `bounds` of this folder."""
+        from bayeskit_models.judges.bounds import identified_set_of
+
+        return identified_set_of(self, draws, statistics, dials, name, weights)
+
+    def canonical(self) -> JudgeSimplex:
+        """The specification with "auto", "relaxed" and the presets of quality resolved."""
+        scale = 0.5 if self.constancy == "relaxed" else self.constancy
+        quality = beta_of(self.quality) if is_binary(self) else boost_of(self.quality)
+        return replace(self, likelihood=self.chosen_likelihood, constancy=scale, quality=quality)
 
     def draw_prior(
         self, statistics: xr.Dataset, rng: np.random.Generator, dials: Mapping[str, float] | None = None
