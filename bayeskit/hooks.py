@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from bayeskit.errors import SpecificationError
 if TYPE_CHECKING:
     import xarray as xr
 
+    from bayeskit.builder import ModelBuilder
     from bayeskit.sensitivity.bounds import IdentifiedSet
 
 __all__ = ["ModelHooks"]
