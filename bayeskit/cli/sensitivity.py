@@ -22,46 +22,57 @@ _MOST = 100  # values of one dial
 _SHOWN = 30  # lines of each answer on a terminal
 
 
+Out = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Where to write: .html, .md, .json (all) or .csv (the first table).")
+]
+Quantity = Annotated[
+    list[str] | None, typer.Option("--quantity", metavar="NAME", help="An estimand to look at; the headline ones if none.")
+]
+Assumptions = Annotated[str, typer.Option(metavar="top|all|NAME", help="Which assumptions.")]
+Ladder = Annotated[str, typer.Option(metavar="reweight|auto", help="'auto' refits the rows that draws cannot tell.")]
+Verify = Annotated[bool, typer.Option("--verify", help="Refit the most important row and compare.")]
+Sweeps = Annotated[
+    list[str] | None, typer.Option("--sweep", metavar="DIAL=A:B:N", help="Refit at N values from A to B, or at values A,B,C.")
+]
+Grid = Annotated[bool, typer.Option("--grid", help="Every combination of several sweeps.")]
+Tipping = Annotated[
+    str | None, typer.Option("--tipping", metavar="CLAIM", help="Where does this claim flip? 'P(A > B) > 0.95'")
+]
+Dial = Annotated[str | None, typer.Option("--dial", metavar="DIAL", help="The dial to turn for --tipping.")]
+Units = Annotated[
+    str | None, typer.Option("--influence", metavar="UNIT", help="Leave out each row, judge, item ...: which data matter?")
+]
+Bounds = Annotated[
+    list[str] | None, typer.Option("--bounds", metavar="QUANTITY", help="What the data alone allow for a quantity.")
+]
+FailOn = Annotated[
+    list[str] | None,
+    typer.Option("--fail-on", metavar="sensitive|unreliable", help="End with exit code 2 if a headline quantity is so."),
+]
+
+
 @app.command()
 def sensitivity(
     run: Run,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to write: .html, .md, .json (all) or .csv (the first table).")
-    ] = None,
-    quantity: Annotated[
-        list[str] | None, typer.Option("--quantity", metavar="NAME", help="An estimand to look at; the headline ones if none.")
-    ] = None,
-    assumptions: Annotated[str, typer.Option(metavar="top|all|NAME", help="Which assumptions.")] = "top",
-    ladder: Annotated[
-        str, typer.Option(metavar="reweight|auto", help="'auto' refits the rows that draws cannot tell.")
-    ] = "reweight",
-    verify: Annotated[bool, typer.Option("--verify", help="Refit the most important row and compare.")] = False,
-    sweep: Annotated[
-        list[str] | None,
-        typer.Option("--sweep", metavar="DIAL=A:B:N", help="Refit at N values from A to B, or at values A,B,C."),
-    ] = None,
-    grid: Annotated[bool, typer.Option("--grid", help="Every combination of several sweeps.")] = False,
-    tipping: Annotated[
-        str | None, typer.Option("--tipping", metavar="CLAIM", help="Where does this claim flip? 'P(A > B) > 0.95'")
-    ] = None,
-    dial: Annotated[str | None, typer.Option("--dial", metavar="DIAL", help="The dial to turn for --tipping.")] = None,
+    out: Out = None,
+    quantity: Quantity = None,
+    assumptions: Assumptions = "top",
+    ladder: Ladder = "reweight",
+    verify: Verify = False,
+    sweep: Sweeps = None,
+    grid: Grid = False,
+    tipping: Tipping = None,
+    dial: Dial = None,
     low: Annotated[float | None, typer.Option(help="Lowest value of that dial.")] = None,
     high: Annotated[float | None, typer.Option(help="Highest value of that dial.")] = None,
-    influence: Annotated[
-        str | None, typer.Option("--influence", metavar="UNIT", help="Leave out each row, judge, item ...: which data matter?")
-    ] = None,
-    bounds: Annotated[
-        list[str] | None, typer.Option("--bounds", metavar="QUANTITY", help="What the data alone allow for a quantity.")
-    ] = None,
+    influence: Units = None,
+    bounds: Bounds = None,
     prob: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.95,
     draws: Annotated[int | None, typer.Option(help="Draws per chain of refits; as in the run if not given.")] = None,
     cache: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder that keeps refits, so that they can resume.")
     ] = None,
-    fail_on: Annotated[
-        list[str] | None,
-        typer.Option("--fail-on", metavar="sensitive|unreliable", help="End with exit code 2 if a headline quantity is so."),
-    ] = None,
+    fail_on: FailOn = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
     progress: Progress = True,
 ) -> None:
@@ -82,12 +93,13 @@ def sensitivity(
         raise SpecificationError("--tipping and --dial go together: the claim, and the dial that is turned until it flips.")
     settings = _values(sweep)
     fit = load(run)
+    wanted = quantity or None
     refits = {} if draws is None else {"draws": draws}
     results: dict[str, Answered] = {}
     with SamplingProgress(progress) as bar:
         bar.stage("Every assumption against every quantity")
         refitting = refits if verify or ladder != "reweight" else {}
-        found = fit.sensitivity(quantity or None, _names(assumptions), prob, ladder=ladder, verify=verify, **refitting)
+        found = fit.sensitivity(wanted, _names(assumptions), prob, ladder=ladder, verify=verify, **refitting)
         results["Assumptions"] = found
         if settings:
             bar.stage("Refits under other dials")
@@ -97,7 +109,7 @@ def sensitivity(
             results["Tipping point"] = fit.tipping_point(tipping, dial, low, high, cache=cache, **refits)
         if influence is not None:
             bar.stage("Leaving out data")
-            results["Influence"] = fit.influence(influence, quantity or None, prob=prob)
+            results["Influence"] = fit.influence(influence, wanted, prob=prob)
         for name in bounds or ():
             bar.stage("What the data alone allow")
             results[f"Bounds of {name}"] = fit.bounds(name, prob=prob)
