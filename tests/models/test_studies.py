@@ -1,0 +1,53 @@
+"""The studies of examples/ run, and their conclusions follow from their numbers."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pymc")
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def module(name):
+    found = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    loaded = importlib.util.module_from_spec(found)
+    import sys
+
+    sys.modules[name] = loaded  # dataclasses look their module up
+    found.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.mark.slow
+def test_what_the_ranking_rests_on(tmp_path, monkeypatch, capsys):
+    """Three of the nine judges and one setting: the sentences agree with the results they are made of."""
+    study = module("what_the_ranking_rests_on")
+    monkeypatch.setattr(study, "SETTINGS", ("self_cells",))
+    judges = ["GPT-4", "Llama3-70B", "JudgeLM"]
+    found = study.main(["--judges", *judges, "--out", str(tmp_path)])
+    said, order = found.conclusion, list(found.fit.ranking().table.index)
+    assert found.fit.verdict.status.value in ("PASS", "WARN")
+    kept = found.robustness.of("robust")
+    assert f"{len(kept)} of 36 pairs keep their order" in said
+    assert set(found.robustness.settings.index) == {"this fit", "self_cells=keep", "self_cells=drop"}
+    a, b = found.pair
+    assert order.index(b) - order.index(a) == 1 and f"{a} leads {b}" in said
+    smallest = found.parts["Fewest answers that turn the pair"].best
+    if smallest is not None:
+        assert smallest.state == "confirmed" and f"{len(smallest.units)} answers" in said
+        assert smallest.refit < 0.0  # the lead of a over b, in the refit without them
+    bounds = found.parts["What the verdicts alone allow"]
+    assert (bounds.table["lower"] <= bounds.table["posterior_lower"]).all()
+    left = found.parts["Judges left out"]
+    assert {row.unit for row in left.rows} == set(judges)
+    assert all(row.state != "ok" or row.how == "refitted" for row in left.rows)
+    stored = json.loads((tmp_path / "study.json").read_text())
+    assert set(stored["results"]) == {"Pairs over settings", *found.parts}
+    page = (tmp_path / "study.html").read_text()
+    assert page.count("<img") + page.count("<svg") >= 3 and "<script" not in page
+    assert said in capsys.readouterr().out
