@@ -125,6 +125,14 @@ def test_gradients_against_differences(mixed):
         assert found[1 + c] @ direction == pytest.approx(numeric, rel=1e-6)
 
 
+def test_no_background_is_a_background_of_nothing(mixed):
+    data, effects = mixed
+    ps = [b + e for b, e in zip([np.log(0.6), 0.1, 0.3, np.log1p(-0.3)], effects, strict=True)]
+    zero, none = ({**data, "background": b} for b in (np.zeros(700), np.zeros(0)))
+    for a, b in zip(survival_kernel(*ps, *zero.values()), survival_kernel(*ps, *none.values()), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
 def test_rows_add_up(mixed):
     """The NumPy likelihood of single rows sums to the kernel's, and one row alone gives its own part."""
     import xarray as xr

@@ -31,6 +31,9 @@ KINDS = ("exact", "right", "left", "interval")
 """Order in which the rows lie."""
 
 _BLOCK = 256  # rows whose intermediate numbers stay in the first cache
+# The columns of the work space, _BLOCK numbers each: 0 log phi, 1 lambda, 2 gamma, 3 kappa, 4 k1, 5 log k1, 6 to 9 derivatives,
+# 10 log time, 11 weight. One array with offsets known to the compiler: with ten arrays it would have to allow for any two of
+# them to overlap, and would not turn the loops into vector instructions.
 _SERIES = 0.03  # of |x|: below it seven terms are exact to rounding, above it a difference with 1 loses no digits that matter
 
 _LARGEST = 300.0  # of x: beyond it the cumulative hazard is over 1e130, and a product of two such numbers would overflow
@@ -52,9 +55,9 @@ def _exprel(x, e):  # type: ignore[no-untyped-def]
     """``expm1(x) / x`` and its derivative, given ``e = exp(x)``."""
     near = 1.0 + x * (1 / 2 + x * (1 / 6 + x * (1 / 24 + x * (1 / 120 + x * (1 / 720 + x / 5040)))))
     slope = 1 / 2 + x * (1 / 3 + x * (1 / 8 + x * (1 / 30 + x * (1 / 144 + x * (1 / 840 + x / 5760)))))
-    safe = x if abs(x) > _SERIES else 1.0
-    far = (e - 1.0) / safe
-    return (near, slope) if abs(x) <= _SERIES else (far, (e - far) / safe)
+    inverse = 1.0 / (x if abs(x) > _SERIES else 1.0)
+    far = (e - 1.0) * inverse
+    return (near, slope) if abs(x) <= _SERIES else (far, (e - far) * inverse)
 
 
 @_inline
@@ -73,95 +76,134 @@ def _point(log_time, log_phi, lam, gamma, kappa, k1, log_k1):  # type: ignore[no
 
 
 @kernel
-def _predictors(start, stop, pattern, log_phi, log_lambda, log_gamma, log_k1, out):  # type: ignore[no-untyped-def]
-    """Fill the columns of `out` for a block of rows: log phi, lambda, gamma, kappa, k1, log k1."""
-    n = stop - start
-    for i in range(n):
-        p = pattern[start + i]
-        out[0, i] = log_phi[p if log_phi.size > 1 else 0]
-        out[5, i] = log_k1[p if log_k1.size > 1 else 0]
-        out[1, i] = log_lambda[p if log_lambda.size > 1 else 0]
-        out[2, i] = log_gamma[p if log_gamma.size > 1 else 0]
-    for i in range(n):
-        out[4, i] = fast_exp(out[5, i])
-        out[3, i] = out[4, i] - 1.0
-        out[1, i] = fast_exp(out[1, i])
-        out[2, i] = fast_exp(out[2, i])
+def _gather(start, n, pattern, source, work, place):  # type: ignore[no-untyped-def]
+    """The rows' values of one predictor into a column of the work space; one that all patterns share fills it."""
+    if source.size == 1:
+        for i in range(n):
+            work[place * _BLOCK + i] = source[0]
+    else:
+        for i in range(n):
+            work[place * _BLOCK + i] = source[pattern[start + i]]
 
 
 @kernel
-def _hand_back(start, stop, pattern, d, d_phi, d_lambda, d_gamma, d_k1):  # type: ignore[no-untyped-def]
-    """Add a block's derivatives (4, n) to those of its patterns, or to the one number that all share."""
-    n = stop - start
+def _exponential(n, source, work, logs, place):  # type: ignore[no-untyped-def]
+    """Column `place` is the exponential of column `logs`, taken once where all rows share it."""
+    if source.size == 1:
+        value = fast_exp(source[0])
+        for i in range(n):
+            work[place * _BLOCK + i] = value
+    else:
+        for i in range(n):
+            work[place * _BLOCK + i] = fast_exp(work[logs * _BLOCK + i])
+
+
+@kernel
+def _load(start, n, pattern, log_phi, log_lambda, log_gamma, log_k1, log_time, weight, work):  # type: ignore[no-untyped-def]
+    """Fill the columns of the work space that a block of rows reads."""
+    _gather(start, n, pattern, log_phi, work, 0)
+    _gather(start, n, pattern, log_lambda, work, 1)
+    _gather(start, n, pattern, log_gamma, work, 2)
+    _gather(start, n, pattern, log_k1, work, 5)
+    _exponential(n, log_lambda, work, 1, 1)
+    _exponential(n, log_gamma, work, 2, 2)
+    _exponential(n, log_k1, work, 5, 4)
+    for i in range(n):
+        work[3 * _BLOCK + i] = work[4 * _BLOCK + i] - 1.0
+        work[10 * _BLOCK + i] = log_time[start + i]
+        work[11 * _BLOCK + i] = weight[start + i]
+
+
+@kernel
+def _hand_back(start, n, pattern, work, d_phi, d_lambda, d_gamma, d_k1):  # type: ignore[no-untyped-def]
+    """Add a block's derivatives to those of its patterns, or to the one number that all share."""
     for c, target in ((0, d_phi), (1, d_lambda), (2, d_gamma), (3, d_k1)):
         if target.size > 1:
             for i in range(n):
-                target[pattern[start + i]] += d[c, i]
+                target[pattern[start + i]] += work[(6 + c) * _BLOCK + i]
         else:
             total = 0.0
             for i in range(n):
-                total += d[c, i]
+                total += work[(6 + c) * _BLOCK + i]
             target[0] += total
 
 
+@_inline
+def _at(work, i, time):  # type: ignore[no-untyped-def]
+    return _point(
+        time, work[i], work[_BLOCK + i], work[2 * _BLOCK + i], work[3 * _BLOCK + i], work[4 * _BLOCK + i], work[5 * _BLOCK + i]
+    )
+
+
 @kernel
-def _exact(start, n, log_time, weight, background, p, d):  # type: ignore[no-untyped-def]
+def _exact(n, work):  # type: ignore[no-untyped-def]
     value = 0.0
     for i in range(n):
-        t, w = log_time[start + i], weight[start + i]
-        log_u, a, s, total, d_v, rest = _point(t, p[0, i], p[1, i], p[2, i], p[3, i], p[4, i], p[5, i])
-        k = p[3, i] - 1.0
-        log_rate = fast_log(p[1, i] * p[2, i]) + log_u - t + k * a
-        b = background[start + i]
-        share = 1.0
-        if b > 0.0:
-            rate = fast_exp(log_rate)
-            share = rate / (rate + b)
-            log_rate = fast_log(rate + b)
-        value += w * (log_rate - total)
-        u = share * (1.0 + k * s) - d_v
-        d[0, i] = w * p[2, i] * u
-        d[1, i] = w * (share - total)
-        d[2, i] = w * (share + log_u * u)
-        d[3, i] = w * (share * (p[4, i] * a - k * s) - rest)
+        t, w = work[10 * _BLOCK + i], work[11 * _BLOCK + i]
+        log_u, a, s, total, d_v, rest = _at(work, i, t)
+        k = work[3 * _BLOCK + i] - 1.0
+        value += w * (fast_log(work[_BLOCK + i] * work[2 * _BLOCK + i]) + log_u - t + k * a - total)
+        u = 1.0 + k * s - d_v
+        work[6 * _BLOCK + i] = w * work[2 * _BLOCK + i] * u
+        work[7 * _BLOCK + i] = w * (1.0 - total)
+        work[8 * _BLOCK + i] = w * (1.0 + log_u * u)
+        work[9 * _BLOCK + i] = w * (work[4 * _BLOCK + i] * a - k * s - rest)
     return value
 
 
 @kernel
-def _exposure(start, n, log_time, weight, sign, p, d):  # type: ignore[no-untyped-def]
+def _exact_with_background(start, n, background, work):  # type: ignore[no-untyped-def]
+    """Events that may be those of the general population: the hazard is the sum of both."""
+    value = 0.0
+    for i in range(n):
+        t, w = work[10 * _BLOCK + i], work[11 * _BLOCK + i]
+        log_u, a, s, total, d_v, rest = _at(work, i, t)
+        k = work[3 * _BLOCK + i] - 1.0
+        rate = fast_exp(fast_log(work[_BLOCK + i] * work[2 * _BLOCK + i]) + log_u - t + k * a)
+        both = rate + background[start + i]
+        share = rate / both
+        value += w * (fast_log(both) - total)
+        u = share * (1.0 + k * s) - d_v
+        work[6 * _BLOCK + i] = w * work[2 * _BLOCK + i] * u
+        work[7 * _BLOCK + i] = w * (share - total)
+        work[8 * _BLOCK + i] = w * (share + log_u * u)
+        work[9 * _BLOCK + i] = w * (share * (work[4 * _BLOCK + i] * a - k * s) - rest)
+    return value
+
+
+@kernel
+def _exposure(n, sign, work):  # type: ignore[no-untyped-def]
     """Sum of ``sign * weight * H``: rows that are censored on the right (-1), and late entry (+1)."""
     value = 0.0
     for i in range(n):
-        log_u, _a, _s, total, d_v, rest = _point(log_time[start + i], p[0, i], p[1, i], p[2, i], p[3, i], p[4, i], p[5, i])
-        w = sign * weight[start + i]
+        log_u, _a, _s, total, d_v, rest = _at(work, i, work[10 * _BLOCK + i])
+        w = sign * work[11 * _BLOCK + i]
         value += w * total
-        d[0, i] = w * p[2, i] * d_v
-        d[1, i] = w * total
-        d[2, i] = w * log_u * d_v
-        d[3, i] = w * rest
+        work[6 * _BLOCK + i] = w * work[2 * _BLOCK + i] * d_v
+        work[7 * _BLOCK + i] = w * total
+        work[8 * _BLOCK + i] = w * log_u * d_v
+        work[9 * _BLOCK + i] = w * rest
     return value
 
 
 @kernel
-def _between(start, n, log_lower, log_upper, weight, p, d):  # type: ignore[no-untyped-def]
+def _between(start, n, log_upper, work):  # type: ignore[no-untyped-def]
     """Rows censored on the left (lower end at time 0, log -inf) or in an interval."""
     value = 0.0
     for i in range(n):
-        w = weight[start + i]
-        log_u, _a, _s, total, d_v, rest = _point(log_upper[start + i], p[0, i], p[1, i], p[2, i], p[3, i], p[4, i], p[5, i])
+        w, lower = work[11 * _BLOCK + i], work[10 * _BLOCK + i]
+        log_u, _a, _s, total, d_v, rest = _at(work, i, log_upper[start + i])
         low_u, low, low_v, low_rest = 0.0, 0.0, 0.0, 0.0
-        if log_lower[start + i] > -1e300:
-            low_u, _a, _s, low, low_v, low_rest = _point(
-                log_lower[start + i], p[0, i], p[1, i], p[2, i], p[3, i], p[4, i], p[5, i]
-            )
+        if lower > -1e300:
+            low_u, _a, _s, low, low_v, low_rest = _at(work, i, lower)
         gap = max(total - low, 1e-300)  # rounding may turn a gap of nothing round
         value += w * (np.log(-np.expm1(-gap)) - low)
         up = w / max(np.expm1(gap), 1e-300)  # with respect to H at the upper end; w + up of it is taken at the lower end
         down = w + up
-        d[0, i] = p[2, i] * (up * d_v - down * low_v)
-        d[1, i] = up * total - down * low
-        d[2, i] = up * log_u * d_v - down * low_u * low_v
-        d[3, i] = up * rest - down * low_rest
+        work[6 * _BLOCK + i] = work[2 * _BLOCK + i] * (up * d_v - down * low_v)
+        work[7 * _BLOCK + i] = up * total - down * low
+        work[8 * _BLOCK + i] = up * log_u * d_v - down * low_u * low_v
+        work[9 * _BLOCK + i] = up * rest - down * low_rest
     return value
 
 
@@ -183,8 +225,10 @@ def survival_kernel(
     log_lower, log_upper : (n,) float64
         Log of the time (both the same) of exact and right-censored rows, else of the ends of the interval; -inf for a left
         censored row.
-    weight, background : (n,) float64
-        Weight of each row, and the background hazard at its time (0 for none; exact rows only).
+    weight : (n,) float64
+        Weight of each row.
+    background : (n,) or (0,) float64
+        Background hazard at the time of each row (0 for none; exact rows only); empty where nobody has one.
     entry_row, log_entry : (m,) int64, float64
         Rows that entered after time 0, and the log of when.
 
@@ -198,28 +242,30 @@ def survival_kernel(
     d_gamma, d_k1 = np.zeros(log_gamma.size), np.zeros(log_k1.size)
     if not (all_numbers(log_phi) and all_numbers(log_lambda) and all_numbers(log_gamma) and all_numbers(log_k1)):
         return np.nan, d_phi, d_lambda, d_gamma, d_k1
-    p, d = np.empty((6, _BLOCK)), np.empty((4, _BLOCK))
+    work = np.empty(12 * _BLOCK)
     value = 0.0
     for kind in range(4):
         for start in range(kind_ptr[kind], kind_ptr[kind + 1], _BLOCK):
-            stop = min(start + _BLOCK, kind_ptr[kind + 1])
-            _predictors(start, stop, pattern, log_phi, log_lambda, log_gamma, log_k1, p)
-            if kind == 0:
-                value += _exact(start, stop - start, log_lower, weight, background, p, d)
+            n = min(_BLOCK, kind_ptr[kind + 1] - start)
+            _load(start, n, pattern, log_phi, log_lambda, log_gamma, log_k1, log_lower, weight, work)
+            if kind == 0 and background.size == 0:
+                value += _exact(n, work)
+            elif kind == 0:
+                value += _exact_with_background(start, n, background, work)
             elif kind == 1:
-                value += _exposure(start, stop - start, log_lower, weight, -1.0, p, d)
+                value += _exposure(n, -1.0, work)
             else:
-                value += _between(start, stop - start, log_lower, log_upper, weight, p, d)
-            _hand_back(start, stop, pattern, d, d_phi, d_lambda, d_gamma, d_k1)
+                value += _between(start, n, log_upper, work)
+            _hand_back(start, n, pattern, work, d_phi, d_lambda, d_gamma, d_k1)
     late, late_weight = np.empty(_BLOCK, np.int64), np.empty(_BLOCK)
     for start in range(0, entry_row.size, _BLOCK):
         n = min(_BLOCK, entry_row.size - start)
         for i in range(n):
             late[i] = pattern[entry_row[start + i]]
             late_weight[i] = weight[entry_row[start + i]]
-        _predictors(0, n, late, log_phi, log_lambda, log_gamma, log_k1, p)
-        value += _exposure(0, n, log_entry[start:], late_weight, 1.0, p, d)
-        _hand_back(0, n, late, d, d_phi, d_lambda, d_gamma, d_k1)
+        _load(0, n, late, log_phi, log_lambda, log_gamma, log_k1, log_entry[start : start + n], late_weight, work)
+        value += _exposure(n, 1.0, work)
+        _hand_back(0, n, late, work, d_phi, d_lambda, d_gamma, d_k1)
     return value, d_phi, d_lambda, d_gamma, d_k1
 
 

@@ -17,7 +17,10 @@ FloatArray = NDArray[np.float64]
 
 
 def plain_log_likelihood(predictors: list[Any], data: Mapping[str, Any]) -> Any:
-    """Total log likelihood from the predictors by pattern and the data of `kernel.survival_kernel`, node by node."""
+    """Total log likelihood from the predictors by pattern and the data of `kernel.survival_kernel`, node by node.
+
+    `background` has an entry for every row here.
+    """
     import pytensor.tensor as pt
 
     algebra = pytensor_algebra()
@@ -71,8 +74,9 @@ def row_log_likelihood(predictors: tuple[FloatArray, ...], statistics: xr.Datase
 
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         rows, now = part(0)
-        rate, background = algebra.log_hazard(lower[rows], *now), statistics["background"].values[rows]
-        rate = np.where(background > 0, np.log(np.exp(rate) + background), rate)
+        rate, background = algebra.log_hazard(lower[rows], *now), statistics["background"].values
+        if background.size:
+            rate = np.where(background[rows] > 0, np.log(np.exp(rate) + background[rows]), rate)
         out[:, rows] = rate - algebra.cumulative_hazard(lower[rows], *now)
         rows, now = part(1)
         out[:, rows] = -algebra.cumulative_hazard(lower[rows], *now)

@@ -45,13 +45,15 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
     late = np.flatnonzero(entry[order] > 0.0)
     with np.errstate(divide="ignore"):
         logs = {"log_lower": np.log(lower[order] / scale), "log_upper": np.log(upper[order] / scale)}
+    exposed = np.where(kind == 0, background, 0.0)[order] * scale
+    exposed = exposed if exposed.any() else exposed[:0]  # without any, the likelihood takes the faster road
     data: dict[str, Any] = {
         "kind_ptr": (("kind_edge",), np.concatenate([[0], np.cumsum(np.bincount(kind[order], minlength=4))])),
         "pattern": (("row",), pattern),
         "log_lower": (("row",), logs["log_lower"]),
         "log_upper": (("row",), logs["log_upper"]),
         "weight": (("row",), weight[order]),
-        "background": (("row",), np.where(kind == 0, background, 0.0)[order] * scale),
+        "background": (("exposed",), exposed),
         "entry_row": (("late",), late),
         "log_entry": (("late",), np.log(entry[order][late] / scale)),
         "time_scale": ((), scale),
