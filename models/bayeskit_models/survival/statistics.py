@@ -60,7 +60,7 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
         # densities are of the user's time: each event's is divided by the internal unit
         "log_unit": ((), -np.log(scale) * float(weight[order][kind[order] == 0].sum())),
         "follow_up": ((), float(np.where(kind == 2, upper, lower)[order].max())),
-        "horizons": (("time",), np.quantile(_middles(lower, upper, kind, keep), (0.25, 0.5, 0.75))),
+        "horizons": (("time",), _horizons(spec, _middles(lower, upper, kind, keep))),
     }
     coords: dict[str, Any] = {}
     for component, found in designs.items():
@@ -136,6 +136,11 @@ def _refuse(bad: NDArray[np.bool_], column: str, values: FloatArray, rule: str, 
 def _time_scale(lower: FloatArray, upper: FloatArray, kind: NDArray[np.int64], keep: NDArray[np.bool_]) -> float:
     """The median observed time: of events, with the middle of an interval."""
     return float(np.median(_middles(lower, upper, kind, keep)))
+
+
+def _horizons(spec: FlexibleSurvival, seen: FloatArray) -> FloatArray:
+    """Times at which survival is given: the quartiles of the observed ones, or around the unit where that is given."""
+    return np.quantile(seen, (0.25, 0.5, 0.75)) if spec.unit is None else np.array([0.5, 1.0, 2.0]) * spec.unit
 
 
 def _middles(lower: FloatArray, upper: FloatArray, kind: NDArray[np.int64], keep: NDArray[np.bool_]) -> FloatArray:
