@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import bayeskit
+from bayeskit import cli
 from bayeskit.cli import commands
 from bayeskit.errors import StorageError
 from bayeskit_models import datasets
