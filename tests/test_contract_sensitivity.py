@@ -20,7 +20,7 @@ from bayeskit.engine import compile_count
 from bayeskit.sensitivity.claim_terms import Element, written
 from bayeskit.sensitivity.result import STATES
 
-SETTINGS = {"draws": 400, "tune": 400, "chains": 4, "progress": False}
+SETTINGS = {"draws": 1000, "tune": 800, "chains": 4, "progress": False}
 REFITS = {"draws": 150, "tune": 150}
 
 

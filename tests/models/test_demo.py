@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import bayeskit
 from bayeskit import cli
+from bayeskit.cli import commands
 from bayeskit.errors import StorageError
 from bayeskit_models import datasets
 from bayeskit_models.judges import demo
@@ -46,7 +47,7 @@ def test_the_model_reads_no_gold_labels(table):
 
 
 def test_the_demonstration_is_registered():
-    (point,) = (p for p in entry_points(group=cli.DEMOS) if p.name == "judges")
+    (point,) = (p for p in entry_points(group=commands.DEMOS) if p.name == "judges")
     assert point.load() is demo.run_demo
 
 

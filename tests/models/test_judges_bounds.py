@@ -422,7 +422,7 @@ def test_bounds_hold_the_truth_in_300_panels(weak_fit):
 
 @pytest.mark.slow
 def test_bounds_hold_the_truth_for_three_levels():
-    """30 panels of monotone judges with little more weight on the diagonal, taken for near-perfect ones; three scores each."""
+    """12 panels of monotone judges with little more weight on the diagonal, taken for near-perfect ones; three scores each."""
     spec = JudgeSimplex(3, constancy="strict", quality="near-perfect", count="count")
 
     def world(rng):
@@ -430,7 +430,7 @@ def test_bounds_hold_the_truth_for_three_levels():
 
     rng = np.random.default_rng(0)
     fit = spec.fit(verdicts(rng, *world(rng)), seed=1, draws=250, tune=400, progress=False)
-    found = coverage(fit, world, range(30), 3)
+    found = coverage(fit, world, range(12), 3)
     print(found)
     assert found["bounds"] >= 0.97 and found["posterior"] < 0.7
 
