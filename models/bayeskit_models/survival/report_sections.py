@@ -1,0 +1,1 @@
+def survival_sections(fit, prob): return ()
