@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bayeskit_models.survival.answers import Answer
     from bayeskit_models.survival.survival_fit import SurvivalFit
 
-__all__ = ["average_survival", "hazard_figure", "kappa_figure", "ratio_figure", "rows_of", "survival_figure"]
+__all__ = ["average_survival", "chance", "hazard_figure", "kappa_figure", "ratio_figure", "rows_of", "survival_figure"]
 
 FloatArray = NDArray[np.float64]
 
@@ -259,14 +259,14 @@ def _ticks(end: float) -> FloatArray:
 def _risk_table(ax: Axes, curves: list[Curve]) -> None:
     """Numbers at risk under the axis, one line a curve, in its colour and by its name."""
     ticks = _ticks(float(curves[0].times[-1]))
-    ax.annotate("at risk", (0.0, 0.0), xycoords="axes fraction", xytext=(-10, -40), textcoords="offset points", ha="right",
+    ax.annotate("at risk", (0.0, 0.0), xycoords="axes fraction", xytext=(-28, -40), textcoords="offset points", ha="right",
                 fontsize=8, color=MUTED)  # fmt: skip
     for line, curve in enumerate(curves):
         shift = -40 - 12 * line - (12 if len(curves) > 1 else 0)
         colour = style(line).colour
         if len(curves) > 1:
             ax.annotate(
-                label_text(curve.label, 16), (0.0, 0.0), xycoords="axes fraction", xytext=(-10, shift),
+                label_text(curve.label, 16), (0.0, 0.0), xycoords="axes fraction", xytext=(-28, shift),
                 textcoords="offset points", ha="right", fontsize=8, color=colour, parse_math=False,
             )  # fmt: skip
         assert curve.at_risk is not None
@@ -336,11 +336,11 @@ def ratio_figure(fit: SurvivalFit, a: Any, b: Any, times: ArrayLike | None, prob
     _band(ax, 0, at, curve.bounds(prob), curve.until, f"{names[0]} over {names[1]}")
     beyond = _finish(page, [curve], "time", "hazard ratio")
     _plain_log_ticks(ax)
-    above = float((curve.draws[:, at <= fit.follow_up] > 1.0).all(1).mean())
-    below = float((curve.draws[:, at <= fit.follow_up] < 1.0).all(1).mean())
+    seen = curve.draws[:, at <= fit.follow_up]
+    above, below = (seen > 1.0).all(1), (seen < 1.0).all(1)
     sides = (
-        f"Posterior probability that it stays above 1 to the end of follow-up {above:.2f}, that it stays below 1 {below:.2f}, "
-        f"that it crosses 1 {1 - above - below:.2f}."
+        f"In the times drawn up to the end of follow-up, P(always above 1) {chance(above)}, P(always below 1) {chance(below)}, "
+        f"P(on both sides) {chance(~above & ~below)}."
     )
     phrase = f"pointwise {interval_phrase(prob, 'eti')} band"
     failed = _refused(fit)
@@ -362,8 +362,9 @@ def _plain_log_ticks(ax: Axes) -> None:
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
+_CLEAR = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
 _LAWS = ((0.0, "log-logistic,\nBurr XII"), (1.0, "Weibull"), (50.0, "near\nGompertz"))
-_KAPPA_TICKS = (-0.99, -0.9, -0.5, 0.0, 1.0, 3.0, 9.0, 50.0, 500.0)
+_KAPPA_TICKS = (-0.99, -0.95, -0.8, -0.5, 0.0, 1.0, 3.0, 9.0, 50.0, 500.0)
 
 
 def kappa_figure(fit: SurvivalFit, prob: float) -> Figure:
@@ -386,7 +387,7 @@ def kappa_figure(fit: SurvivalFit, prob: float) -> Figure:
     ax.set_ylim(0.0, 1.28 * density.max())
     ax.axvspan(grid[0], 0.0, facecolor="none", edgecolor=GRID, hatch="///", lw=0, zorder=0)
     ax.annotate("some never have the event", (0.0, 1.0), xycoords=("data", "axes fraction"), xytext=(-4, -4), fontsize=7.5,
-                textcoords="offset points", ha="right", va="top", color=MUTED)  # fmt: skip
+                textcoords="offset points", ha="right", va="top", color=MUTED, bbox=_CLEAR)  # fmt: skip
     for kappa, name in _LAWS:
         if grid[0] < np.log1p(kappa) < grid[-1]:
             ax.axvline(np.log1p(kappa), color=INK, lw=0.9, dashes=(4, 3))
@@ -404,13 +405,19 @@ def kappa_figure(fit: SurvivalFit, prob: float) -> Figure:
     failed = _refused(fit)
     return page.figure(
         f"{failed}Posterior density of kappa{where}: {text} The prior is drawn behind.",
-        f"{failed}Posterior of kappa{where}; dashed lines are named laws. {text}",
+        f"{failed}Posterior of kappa{where}; dashed lines are named laws. {text[:1].upper()}{text[1:]}",
     )
 
 
 def _kappa_told(kappa: FloatArray, prob: float) -> str:
     low, high = interval(kappa[:, None], prob)[0]
     return (
-        f"median {np.median(kappa):.2g}, {interval_phrase(prob, 'eti')} interval {low:.2g} to {high:.2g}; P(kappa < 0) = "
-        f"{(kappa < 0).mean():.2f}, P(kappa > 1) = {(kappa > 1).mean():.2f}."
+        f"median {np.median(kappa):.2g}, {interval_phrase(prob, 'eti')} interval {low:.2g} to {high:.2g}; "
+        f"P(kappa < 0) {chance(kappa < 0)}, P(kappa > 1) {chance(kappa > 1)}."
     )
+
+
+def chance(holds: NDArray[np.bool_]) -> str:
+    """A probability counted over draws, with its sign of relation: no number of draws shows certainty."""
+    share = float(holds.mean())
+    return "< 0.01" if share < 0.01 else "> 0.99" if share > 0.99 else f"= {share:.2f}"

@@ -39,7 +39,7 @@ class InformativeCensoring:
     ----------
     table : DataFrame
         Index arm, time, multiplier; columns mean, median, lower, upper (expected share of the study's own subjects free of the
-        event) and open, the share of the arm that is censored before the time, whose fate is the model's.
+        event) and censored, the share of the arm censored before the time, whose fate is the model's.
     flips : DataFrame
         One row a time, pair of arms and way of changing it: columns time, a, b, difference (mean of a less that of b under
         independent censoring), changed ("both", or the one arm whose multiplier is changed) and multiplier, the nearest to 1 at
@@ -195,7 +195,7 @@ def informative_censoring(
         raise SpecificationError(f"times={times!r}: give one or more finite times above 0, in the unit of the table.")
     parts = _shares(fit, arms, at)
     rows = [
-        {"arm": arm, "time": t, "multiplier": m, **_described(share(m), prob), "open": share.open}
+        {"arm": arm, "time": t, "multiplier": m, **_described(share(m), prob), "censored": share.censored}
         for (arm, t), share in parts.items()
         for m in grid
     ]
@@ -228,7 +228,7 @@ class _Share:
         return len(self.settled)
 
     @property
-    def open(self) -> float:
+    def censored(self) -> float:
         """Share of the arm that is censored before the time."""
         return float(np.sum(self.folded.right["weight"]) / self.folded.total)
 
@@ -304,7 +304,7 @@ def _headline(fit: SurvivalFit, table: pd.DataFrame, flips: pd.DataFrame) -> str
     status = str(fit.verdict).splitlines()[0]
     lead = f"{status}. " if fit.verdict.status.value in ("FAIL", "NOT COMPUTED") else ""
     if not len(flips):
-        last = table.xs("all", level="arm")["open"].max()
+        last = table.xs("all", level="arm")["censored"].max()
         return f"{lead}Up to {last:.0%} of the subjects are censored before a time of the table: their fate is the model's."
     turned = flips[flips["multiplier"].notna()]
     if not len(turned):

@@ -226,7 +226,7 @@ class SurvivalFit(FigureMethods, Fit):
         lines = np.arange(len(gap))
         low, high = gap[lines, place], gap[lines, place + 1]
         with np.errstate(divide="ignore", invalid="ignore"):
-            part = low / (low - high)
+            part = np.where(crosses.any(1), low / (low - high), 0.0)  # where nothing crosses any number does: it is not used
         found = at[0] * (at[1] / at[0]) ** (place + part)
         found = np.where(crosses.any(1), found, np.inf)[:, None]
         label = f"first time at which the survival curves of a and b cross, up to {self.follow_up:g}"
