@@ -43,7 +43,9 @@ def needed(statistics: xr.Dataset) -> str:
     if "pattern" not in statistics:
         return "it needs the rows, and this run was saved without them"
     if statistics.attrs.get("relative"):
-        return "with a background hazard it is not known what happens after censoring: the population's hazard there is not given"
+        return (
+            "with a background hazard it is not known what happens after censoring: the population's hazard there is not given"
+        )
     return ""
 
 
@@ -60,7 +62,8 @@ class Censored:
     log_time : float
         The time, on the internal scale.
     right, interval : dict of str to ndarray
-        Distinct rows whose fate at the time is open: ``pattern``, ``weight``, and ``lower`` (and ``upper``), internal log times.
+        Distinct rows whose fate at the time is open: ``pattern``, ``weight`` and, as internal log times, ``lower`` (and
+        ``upper``).
     """
 
     certain: float

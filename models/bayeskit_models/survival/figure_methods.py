@@ -21,8 +21,9 @@ class FigureMethods:
     ) -> Figure:
         """Survival bands over Kaplan-Meier curves, with numbers at risk.
 
-        Kaplan-Meier estimates the survival of the subjects there are, so the bands beside it are averages over the covariates of
-        those same subjects, not the curve of a subject with average covariates. What lies beyond follow-up is dashed and pale.
+        Kaplan-Meier estimates the survival of the subjects there are, so the bands beside it are averages over the covariates
+        of those same subjects, not the curve of a subject with average covariates. What lies beyond follow-up is dashed and
+        pale.
 
         Parameters
         ----------

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayeskit.errors import SpecificationError
 from bayeskit.estimands import interval
-from bayeskit.report.content import Figure, interval_phrase
 from bayeskit.prior_check import prior_draws
+from bayeskit.report.content import Figure, interval_phrase
 from bayeskit.report.drawing import Canvas, canvas, label_text
 from bayeskit.report.figures import smooth_density
 from bayeskit.report.palette import GRID, INK, MUTED, SERIES, style

@@ -76,7 +76,14 @@ def residuals(fit: SurvivalFit) -> dict[str, FloatArray]:
     kind = np.repeat(np.arange(4), np.diff(pointer))
     upper = np.where(kind >= 2, upper, lower)
     event = (kind == 0).astype(float)
-    return {"entry": entry, "lower": lower, "upper": upper, "event": event, "weights": statistics["weight"].values, "kind": kind}
+    return {
+        "entry": entry,
+        "lower": lower,
+        "upper": upper,
+        "event": event,
+        "weights": statistics["weight"].values,
+        "kind": kind,
+    }
 
 
 def residual_figure(fit: SurvivalFit, kind: Literal["cox-snell", "pit"], seed: int, prob: float) -> Figure:
@@ -135,7 +142,9 @@ def _pit_page(fit: SurvivalFit, found: dict[str, FloatArray], seed: int, prob: f
     from bayeskit.calibration import ecdf_band
 
     if (found["weights"] != 1.0).any():
-        raise SpecificationError("kind='pit': rows stand for several (weights), and no band is known for those; see 'cox-snell'.")
+        raise SpecificationError(
+            "kind='pit': rows stand for several (weights), and no band is known for those; see 'cox-snell'."
+        )
     values = randomised_pit(found, np.random.default_rng(seed))
     size, count = len(values), 101
     grid = np.arange(1, count) / count
@@ -184,7 +193,9 @@ def calibration_figure(fit: SurvivalFit, time: float, groups: int, prob: float) 
     statistics = fit._need_statistics("compare predictions with its rows")
     pointer = statistics["kind_ptr"].values
     if pointer[-1] > pointer[2]:
-        raise SpecificationError("plot_calibration: rows are censored in intervals, and observed survival has no simple estimate.")
+        raise SpecificationError(
+            "plot_calibration: rows are censored in intervals, and observed survival has no simple estimate."
+        )
     if statistics.attrs.get("relative"):
         raise SpecificationError("plot_calibration: with a background hazard the law is not of survival from all causes.")
     size = statistics.sizes["row"]
@@ -252,7 +263,11 @@ def _calibration_page(
         ax.annotate(f"n={n}", (x, y), xytext=(7, -9), textcoords="offset points", fontsize=7.5, color=MUTED)
     told = "; ".join(
         f"predicted {m:.3g} ({b[0]:.3g} to {b[1]:.3g}), observed "
-        + (f"{s:.3g} ({e[0]:.3g} to {e[1]:.3g})" if np.isfinite(s) else "not known, for nobody of the group was followed so long")
+        + (
+            f"{s:.3g} ({e[0]:.3g} to {e[1]:.3g})"
+            if np.isfinite(s)
+            else "not known, for nobody of the group was followed so long"
+        )
         + f", {n} rows"
         for m, b, s, e, n in zip(mid, bounds, seen, ends, counts, strict=True)
     )

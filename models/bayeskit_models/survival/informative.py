@@ -66,8 +66,9 @@ class InformativeCensoring:
         """How it is to be read."""
         return (
             f"Expected share of the study's own subjects free of the event; {self.prob:.0%} equal-tailed intervals from "
-            f"{self.draws:,d} draws. They hold what is not known of the law, not the sampling of subjects. multiplier is the factor "
-            "of the hazard after censoring (1: independent censoring; 0: nobody censored ever has the event); no data tell it."
+            f"{self.draws:,d} draws. They hold what is not known of the law, not the sampling of subjects. multiplier "
+            "is the factor of the hazard after censoring (1: independent censoring; 0: nobody censored ever has the event); no "
+            "data tell it."
         )
 
     def plot(self, time: float | None = None) -> Figure:
@@ -201,7 +202,9 @@ def informative_censoring(
     ]
     table = pd.DataFrame(rows).set_index(["arm", "time", "multiplier"])
     names = [a for a in arms if a != "all"]
-    turns = [_flip(parts, t, a, b, changed) for t in map(float, at) for a, b in combinations(names, 2) for changed in _ways(a, b)]
+    turns = [
+        _flip(parts, t, a, b, changed) for t in map(float, at) for a, b in combinations(names, 2) for changed in _ways(a, b)
+    ]
     columns = ["time", "a", "b", "difference", "changed", "multiplier"]
     flips = pd.DataFrame(turns, columns=columns)
     used = next(iter(parts.values())).draws
@@ -211,7 +214,9 @@ def informative_censoring(
 def _multipliers(multipliers: ArrayLike) -> list[float]:
     grid = np.atleast_1d(np.asarray(multipliers, dtype=float))
     if grid.size == 0 or grid.ndim != 1 or not (np.isfinite(grid) & (grid >= 0.0)).all():
-        raise SpecificationError(f"multipliers={multipliers!r}: give finite factors of the hazard, 0 or more; 1 is independent.")
+        raise SpecificationError(
+            f"multipliers={multipliers!r}: give finite factors of the hazard, 0 or more; 1 is independent."
+        )
     return [float(m) for m in dict.fromkeys(grid.tolist())]
 
 
@@ -308,7 +313,9 @@ def _headline(fit: SurvivalFit, table: pd.DataFrame, flips: pd.DataFrame) -> str
         return f"{lead}Up to {last:.0%} of the subjects are censored before a time of the table: their fate is the model's."
     turned = flips[flips["multiplier"].notna()]
     if not len(turned):
-        return f"{lead}No multiplier from 0 to {_MOST:g} of the hazard after censoring turns the order of two arms at these times."
+        return (
+            f"{lead}No multiplier from 0 to {_MOST:g} of the hazard after censoring turns the order of two arms at these times."
+        )
     row = turned.iloc[int(np.argmin(np.abs(np.log(np.maximum(turned["multiplier"], 1e-300)))))]
     where = "in both arms" if row["changed"] == "both" else f"in {row['changed']} alone"
     return (

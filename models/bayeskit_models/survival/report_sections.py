@@ -72,10 +72,10 @@ def _law(fit: SurvivalFit, prob: float) -> Section:
         flat = draws.reshape(-1)
         mid, low, high = np.quantile(flat, (0.5, (1 - prob) / 2, (1 + prob) / 2))
         text = (
-            f"Which law the times follow is estimated: kappa{where} is {mid:.2g}, {interval_phrase(prob, 'eti')} interval {low:.2g} "
-            f"to {high:.2g}. At kappa = 0 the law is Burr XII (log-logistic where the factor of the hazard is 1), at 1 Weibull, "
-            f"far above of Gompertz's kind. That some never have the event has the probability P(kappa < 0) {chance(flat < 0)}; "
-            f"that the hazard ends steeper than Weibull's, P(kappa > 1) {chance(flat > 1)}."
+            f"Which law the times follow is estimated: kappa{where} is {mid:.2g}, {interval_phrase(prob, 'eti')} interval "
+            f"{low:.2g} to {high:.2g}. At kappa = 0 the law is Burr XII (log-logistic where the factor of the hazard is 1), "
+            "at 1 Weibull, far above of Gompertz's kind. That some never have the event has the probability P(kappa < 0) "
+            f"{chance(flat < 0)}; that the hazard ends steeper than Weibull's, P(kappa > 1) {chance(flat > 1)}."
         )
         blocks = [Paragraph(text), fit.plot_kappa(prob)]
     shapes = fit.hazard_shapes().iloc[0]
@@ -110,8 +110,8 @@ def effect_words(component: str, draws: NDArray[np.float64], prob: float, alone:
 
     log phi multiplies the speed of time, so an effect tau makes times exp(-tau) times as long: a positive one brings the event
     sooner. log lambda, log gamma and log(kappa + 1) are ratios of what they are the logarithms of; log T = -log phi + log(u) /
-    gamma with a u that knows neither, so a larger gamma makes times less spread out (on the log scale), and the cumulative hazard
-    rises with kappa at every time.
+    gamma with a u that knows neither, so a larger gamma makes times less spread out (on the log scale), and the cumulative
+    hazard rises with kappa at every time.
 
     Parameters
     ----------
@@ -170,8 +170,8 @@ def _effects(fit: SurvivalFit, prob: float) -> Section | None:
         names = ", ".join(map(_term_words, several))
         blocks.append(
             Paragraph(
-                f"{names}: in more than one part of the law, so that no single ratio is the effect. Look at the hazard ratio over "
-                "time, and at the survival curves."
+                f"{names}: in more than one part of the law, so that no single ratio is the effect. Look at the hazard ratio "
+                "over time, and at the survival curves."
             )
         )
     blocks += _ratio_blocks(fit, prob)
@@ -202,8 +202,8 @@ def _ratio_blocks(fit: SurvivalFit, prob: float) -> list[Block]:
         mid = float(np.median(crossing[crossed]))
         early = _gap_before(fit, first, second, crossing)
         text += (
-            f" Where they do, they cross first at {mid:.4g} (median), and before that they differ by {early:.2g} at most (median): "
-            "the smaller this is, the less the crossing matters."
+            f" Where they do, they cross first at {mid:.4g} (median), and before that they differ by {early:.2g} at most "
+            "(median): the smaller this is, the less the crossing matters."
         )
     blocks.append(Paragraph(text))
     return blocks
@@ -230,16 +230,15 @@ def _survival(fit: SurvivalFit, prob: float) -> Section:
         if own:
             line += (Number(float(_at(estimands["sample_survival"], k).mean())),)
         rows.append(line)
-    heads = ("time", "no event by then", "lower", "upper", *(("expected share of the subjects", ) if own else ()))
+    heads = ("time", "no event by then", "lower", "upper", *(("expected share of the subjects",) if own else ()))
     caption = (
-        f"Probability of no event at average covariates, medians with {interval_phrase(prob, 'eti')} intervals, at the quartiles "
-        "of the times of events."
+        f"Probability of no event at average covariates, medians with {interval_phrase(prob, 'eti')} intervals, at the "
+        "quartiles of the times of events."
     )
     multiplier = fit.dials["independent_censoring.multiplier"]
     if own:
-        caption += (
-            " The last column is of the study's own subjects: those censored before the time go on with "
-            + ("the hazard of those followed." if multiplier == 1.0 else f"{multiplier:g} times the hazard of those followed.")
+        caption += " The last column is of the study's own subjects: those censored before the time go on with " + (
+            "the hazard of those followed." if multiplier == 1.0 else f"{multiplier:g} times the hazard of those followed."
         )
     blocks: list[Block] = [Table(heads, tuple(rows), caption), _curves(fit, prob)]
     mid, low, high = _numbers(estimands["restricted_mean"].transpose("chain", "draw").values, prob)
@@ -287,8 +286,8 @@ def _cure(fit: SurvivalFit, prob: float) -> Section | None:
     blocks: list[Block] = [
         Note(
             "warn",
-            f"P(kappa < 0) {chance(kappa < 0)}. A cured share is what the law says of times after {fit.follow_up:g}, the end of "
-            "follow-up: extrapolation, whatever the interval.",
+            f"P(kappa < 0) {chance(kappa < 0)}. A cured share is what the law says of times after {fit.follow_up:g}, the end "
+            "of follow-up: extrapolation, whatever the interval.",
             tuple(_cure_details(fit)),
         ),
         Table(
@@ -301,8 +300,8 @@ def _cure(fit: SurvivalFit, prob: float) -> Section | None:
     if not moved and fit.spec.covariates:
         blocks.append(
             Paragraph(
-                "The covariates act on the speed or the power of time only, so by construction everybody has the same cured share: "
-                "this model cannot say who is cured."
+                "The covariates act on the speed or the power of time only, so by construction everybody has the same cured "
+                "share: this model cannot say who is cured."
             )
         )
     return Section("A cured share", "cure", tuple(blocks))
@@ -319,8 +318,8 @@ def _cure_details(fit: SurvivalFit) -> list[str]:
         details.append(f"At risk: {told}.{few}")
     if not fit.spec.terms("hazard").intercept and fit.spec.law == "apgw":
         details.append(
-            "The factor lambda of the hazard is set to 1 at average covariates. That ties the cured share to kappa alone; fit with "
-            "hazard='1' too before it is believed."
+            "The factor lambda of the hazard is set to 1 at average covariates. That ties the cured share to kappa alone; fit "
+            "with hazard='1' too before it is believed."
         )
     return details
 
