@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import json
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -525,3 +527,24 @@ def test_a_report_shows_the_censoring_that_was_assumed(fit):
     other = dataclasses.replace(fit, dials={**fit.dials, MULTIPLIER: 2.0})
     (section,) = (s for s in other.sections() if s.id == "survival")
     assert "2 times the hazard of those followed" in repr(section)
+
+
+# -- the example --------------------------------------------------------------------------------------------------------
+
+
+def test_the_example_says_what_a_cure_claim_rests_on(capsys):
+    """Small; P(kappa < 0) is 1.00 with lambda tied and near a half with it free, far from the bounds here."""
+    path = Path(__file__).resolve().parents[2] / "examples" / "cure_or_follow_up.py"
+    spec = importlib.util.spec_from_file_location("cure_or_follow_up", path)
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    table = datasets.load("gbsg2")
+    short = example.cut_short(table, 1500.0)
+    assert short["time"].max() == 1500.0 and short["cens"].sum() == ((table["time"] <= 1500) & (table["cens"] == 1)).sum()
+    assert example.main(["--draws", "400", "--chains", "2"]) in (0, 2)
+    told = capsys.readouterr().out
+    assert "the claim of a cure rests on tying lambda" in told and "lambda free fits better" in told
+    found = pd.DataFrame(
+        {"P(kappa < 0)": [1.0, 1.0], "cured": 0.3, "lower": 0.2, "upper": 0.4, "S": 0.6, "mean log likelihood": 0.0}
+    )
+    assert "stands without tying lambda" in example.sentence(found) and "fit the data alike" in example.sentence(found)
