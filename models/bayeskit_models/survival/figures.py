@@ -19,6 +19,7 @@ from bayeskit.report.drawing import Canvas, canvas, label_text
 from bayeskit.report.figures import smooth_density
 from bayeskit.report.palette import GRID, INK, MUTED, SERIES, style
 from bayeskit_models.survival.algebra import numpy_algebra
+from bayeskit_models.survival.answers import chance
 from bayeskit_models.survival.censored import predictors_in_parts
 from bayeskit_models.survival.informative import arms_of
 from bayeskit_models.survival.kaplan_meier import KaplanMeier, kaplan_meier, numbers_at_risk
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from bayeskit_models.survival.answers import Answer
     from bayeskit_models.survival.survival_fit import SurvivalFit
 
-__all__ = ["average_survival", "chance", "hazard_figure", "kappa_figure", "ratio_figure", "rows_of", "survival_figure"]
+__all__ = ["average_survival", "hazard_figure", "kappa_figure", "ratio_figure", "rows_of", "survival_figure"]
 
 FloatArray = NDArray[np.float64]
 
@@ -415,9 +416,3 @@ def _kappa_told(kappa: FloatArray, prob: float) -> str:
         f"median {np.median(kappa):.2g}, {interval_phrase(prob, 'eti')} interval {low:.2g} to {high:.2g}; "
         f"P(kappa < 0) {chance(kappa < 0)}, P(kappa > 1) {chance(kappa > 1)}."
     )
-
-
-def chance(holds: NDArray[np.bool_]) -> str:
-    """A probability counted over draws, with its sign of relation: no number of draws shows certainty."""
-    share = float(holds.mean())
-    return "< 0.01" if share < 0.01 else "> 0.99" if share > 0.99 else f"= {share:.2f}"

@@ -13,7 +13,7 @@ from bayeskit import Fit
 from bayeskit.errors import SpecificationError
 from bayeskit.intake import encode
 from bayeskit_models.survival.algebra import numpy_algebra
-from bayeskit_models.survival.answers import Answer
+from bayeskit_models.survival.answers import Answer, chance
 from bayeskit_models.survival.distribution import SHAPES, hazard_shape
 from bayeskit_models.survival.estimands import restricted_mean
 from bayeskit_models.survival.figure_methods import FigureMethods
@@ -236,10 +236,9 @@ class SurvivalFit(FigureMethods, Fit):
         """Share that never has the event: 0 where kappa is 0 or more."""
         logs, rows = self._logs(new)
         found = np.exp(_ALGEBRA.log_cure(logs[1], logs[3]))
-        chance = float((np.expm1(logs[3]) < 0).mean())
         note = (
-            f"P(kappa < 0) = {chance:.2f}: that anybody is cured at all. Nobody was followed beyond {self.follow_up:g}; a "
-            "cured share is what the law says of the time after."
+            f"P(kappa < 0) {chance(np.expm1(logs[3]) < 0)}: that anybody is cured at all. Nobody was followed "
+            f"beyond {self.follow_up:g}; a cured share is what the law says of the time after."
         )
         return self._answer(found, rows, None, "share that never has the event", "probability", note)
 
