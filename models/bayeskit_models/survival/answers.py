@@ -13,7 +13,7 @@ import xarray as xr
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Answer"]
+__all__ = ["Answer", "chance"]
 
 
 @dataclass(frozen=True)
@@ -86,3 +86,9 @@ class Answer:
 
 def _back(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(x > 1e300, np.inf, x)
+
+
+def chance(holds: NDArray[np.bool_]) -> str:
+    """A probability counted over draws, with its sign of relation: no number of draws shows certainty."""
+    share = float(holds.mean())
+    return "< 0.01" if share < 0.01 else "> 0.99" if share > 0.99 else f"= {share:.2f}"

@@ -1,4 +1,8 @@
-"""What people ask of a survival fit whatever the covariates: effects, the law, survival and restricted mean at the average."""
+"""What people ask of a survival fit whatever the covariates: effects, the law, survival and restricted mean at the average.
+
+And, where the rows are at hand, the expected share of the study's own subjects free of the event: the one quantity here that
+informative censoring moves.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayeskit_models.survival.algebra import numpy_algebra
+from bayeskit_models.survival.censored import needed, sample_survival
 from bayeskit_models.survival.predictors import predictors
 from bayeskit_models.survival.statistics import COMPONENTS
 
@@ -74,6 +79,11 @@ def estimands_of(spec: FlexibleSurvival, draws: xr.Dataset, statistics: xr.Datas
     found = survival_at(np.log(times / scale), logs).reshape(*shape, len(times))
     facts = {"label": "probability of no event by this time, at average covariates", "units": "probability", "headline": True}
     data["survival"] = ((*lead, "time"), found, facts)
+    if not needed(statistics):
+        share = sample_survival(spec, flat, statistics, dials, times)
+        share = np.broadcast_to(share, (shape[0] * shape[1], len(times))).reshape(*shape, len(times))
+        facts = {"label": "expected share of the study's own subjects free of the event at this time", "units": "probability"}
+        data["sample_survival"] = ((*lead, "time"), share, facts | {"headline": False, "point_mass": True})
     mean = restricted_mean(last / scale, logs)[:, 0].reshape(shape) * scale
     label = f"mean time without the event up to {last:g}, at average covariates"
     data["restricted_mean"] = (lead, mean, {"label": label, "units": "time", "headline": True})

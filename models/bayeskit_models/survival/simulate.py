@@ -119,7 +119,8 @@ def _table(spec: FlexibleSurvival, frame: pd.DataFrame, time: FloatArray, scale:
         visit = np.maximum(np.floor(np.minimum(time, followed) / _VISITS), 0.0) * _VISITS
         low = np.maximum(visit, frame["entry"].to_numpy())
         out[spec.lower] = np.where(event, low, followed) * scale
-        out[spec.upper] = np.where(event, (visit + _VISITS) * scale, np.nan)
+        # the last visit is at the end of follow-up: an interval beyond it would hold events that are not seen
+        out[spec.upper] = np.where(event, np.minimum(visit + _VISITS, followed) * scale, np.nan)
     else:
         out[spec.duration] = np.where(event, time, followed) * scale
         if spec.event is not None:

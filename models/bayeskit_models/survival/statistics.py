@@ -106,7 +106,7 @@ def _check_times(rows: Rows, lower: FloatArray, upper: FloatArray, kind: NDArray
     )  # fmt: skip
     _refuse(upper < lower, "upper", upper, "an interval ends after it begins: lower <= upper.", "swap or correct the ends.",
             "{} intervals end before they begin.")  # fmt: skip
-    last = np.where(kind == 2, upper, lower)
+    last = np.where(kind >= 2, upper, lower)
     _refuse(
         (entry > 0.0) & (entry >= last), "entry", entry, "a row enters before its event or its censoring.",
         "correct the entry times, or drop rows that were never at risk.", "{} rows enter at or after their time.",

@@ -13,9 +13,10 @@ from bayeskit import Fit
 from bayeskit.errors import SpecificationError
 from bayeskit.intake import encode
 from bayeskit_models.survival.algebra import numpy_algebra
-from bayeskit_models.survival.answers import Answer
+from bayeskit_models.survival.answers import Answer, chance
 from bayeskit_models.survival.distribution import SHAPES, hazard_shape
 from bayeskit_models.survival.estimands import restricted_mean
+from bayeskit_models.survival.figure_methods import FigureMethods
 from bayeskit_models.survival.predictors import predictors
 from bayeskit_models.survival.statistics import COMPONENTS, standardised
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bayeskit import Rows
+    from bayeskit.report.content import Section
+    from bayeskit_models.survival.informative import InformativeCensoring
 
 __all__ = ["SurvivalFit"]
 
@@ -33,7 +36,7 @@ _ALGEBRA = numpy_algebra()
 _MOST = 200_000_000  # numbers in one answer
 
 
-class SurvivalFit(Fit):
+class SurvivalFit(FigureMethods, Fit):
     """A fitted `FlexibleSurvival`.
 
     `new` is a table with the covariates of the formulas, one row for each case; without it the answer is for average
@@ -223,7 +226,7 @@ class SurvivalFit(Fit):
         lines = np.arange(len(gap))
         low, high = gap[lines, place], gap[lines, place + 1]
         with np.errstate(divide="ignore", invalid="ignore"):
-            part = low / (low - high)
+            part = np.where(crosses.any(1), low / (low - high), 0.0)  # where nothing crosses any number does: it is not used
         found = at[0] * (at[1] / at[0]) ** (place + part)
         found = np.where(crosses.any(1), found, np.inf)[:, None]
         label = f"first time at which the survival curves of a and b cross, up to {self.follow_up:g}"
@@ -233,10 +236,9 @@ class SurvivalFit(Fit):
         """Share that never has the event: 0 where kappa is 0 or more."""
         logs, rows = self._logs(new)
         found = np.exp(_ALGEBRA.log_cure(logs[1], logs[3]))
-        chance = float((np.expm1(logs[3]) < 0).mean())
         note = (
-            f"P(kappa < 0) = {chance:.2f}: that anybody is cured at all. Nobody was followed beyond {self.follow_up:g}; a "
-            "cured share is what the law says of the time after."
+            f"P(kappa < 0) {chance(np.expm1(logs[3]) < 0)}: that anybody is cured at all. Nobody was followed "
+            f"beyond {self.follow_up:g}; a cured share is what the law says of the time after."
         )
         return self._answer(found, rows, None, "share that never has the event", "probability", note)
 
@@ -261,6 +263,60 @@ class SurvivalFit(Fit):
             before, after = (_ALGEBRA.cumulative_hazard(np.log(t / self.time_unit), *lead) for t in (start, at))
         label = f"probability of no event by this time, given none by {start[0]:g}"
         return self._answer(np.exp(before - after), rows, at, label, "probability", self._beyond(at))
+
+    def informative_censoring(
+        self,
+        by: str | None = None,
+        times: ArrayLike | None = None,
+        multipliers: ArrayLike = (0.0, 0.5, 1.0, 2.0, 5.0),
+        prob: float = 0.95,
+    ) -> InformativeCensoring:
+        """How informative censoring must be to turn a conclusion about the study's own subjects.
+
+        The share of them that is free of the event at a time, where the hazard of who is censored is multiplied from then on. 1
+        is the model's assumption; 0 (nobody censored ever has the event) and large numbers give the bounds that hold whatever
+        the censoring. Between two arms, the multiplier nearest to 1 that turns their order is found, in both arms and in one.
+
+        Parameters
+        ----------
+        by : str, optional
+            A covariate of the formulas (or the column of groups) with eight values or fewer: shares for each arm too.
+        times : array_like, shape (T,), optional
+            In the unit of the table; the quartiles of the times of events by default.
+        multipliers : array_like, shape (M,)
+            Factors of the hazard after censoring, 0 or more.
+        prob : float
+            Probability of equal-tailed intervals.
+
+        Returns
+        -------
+        InformativeCensoring
+            Its intervals hold what is not known of the law; they do not hold the sampling of the subjects.
+
+        Raises
+        ------
+        StorageError
+            If the run was saved without its rows.
+        SpecificationError
+            For a wrong argument, or a model with a background hazard.
+
+        Notes
+        -----
+        No refit: the data have no say in the multiplier. See `censored` for the formulas.
+        """
+        from bayeskit_models.survival.informative import informative_censoring
+
+        return informative_censoring(self, by, times, multipliers, prob)
+
+    def sections(self, prob: float = 0.95) -> tuple[Section, ...]:
+        """What a report says of the law, effects, survival, cure and the fit to the rows."""
+        from bayeskit_models.survival.report_sections import survival_sections
+
+        return survival_sections(self, prob)
+
+    def row_labels(self, new: Any = None) -> list[str]:
+        """How answers name the rows of `new`, such as "trt=1, age=60"."""
+        return ["average covariates" if self.spec.covariates else "all"] if new is None else _labels(self._rows(new))
 
     def hazard_shapes(self, new: Any = None) -> pd.DataFrame:
         """Posterior probability of each of the five shapes of the hazard, one line for each row of covariates."""
