@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bayeskit import Rows
     from bayeskit_models.survival.model import FlexibleSurvival
 
-__all__ = ["COMPONENTS", "reduce_rows", "standardised"]
+__all__ = ["COMPONENTS", "reduce_rows", "row_times", "standardised"]
 
 FloatArray = NDArray[np.float64]
 
@@ -31,10 +31,8 @@ COMPONENTS = ("scale", "hazard", "shape", "tail")
 
 def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
     """Statistics of the likelihood; see the module."""
-    lower, upper, kind = _times(rows)
-    entry = rows.columns.get("entry", np.zeros(rows.n))
+    lower, upper, kind, entry = row_times(rows)
     weight = np.asarray(rows.columns.get("weights", np.ones(rows.n)), dtype=float)
-    _check_times(rows, lower, upper, kind, entry)
     keep = ~((kind == 1) & (lower <= 0.0)) & (weight > 0.0)  # a row that was never followed says nothing
     scale = _time_scale(lower, upper, kind, keep) if spec.unit is None else float(spec.unit)
     background = np.asarray(rows.columns.get("background", np.zeros(rows.n)), dtype=float)
@@ -80,6 +78,14 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
     out = xr.Dataset(data, coords=coords)
     out.attrs = {"late": bool(len(late)), "relative": bool((background[order] > 0).any())}
     return out
+
+
+def row_times(rows: Rows) -> tuple[FloatArray, FloatArray, NDArray[np.int64], FloatArray]:
+    """Checked times of every row: lower and upper end, kind (see `KINDS`), entry."""
+    lower, upper, kind = _times(rows)
+    entry = np.asarray(rows.columns.get("entry", np.zeros(rows.n)), dtype=float)
+    _check_times(rows, lower, upper, kind, entry)
+    return lower, upper, kind, entry
 
 
 def _times(rows: Rows) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from bayeskit import Rows
     from bayeskit.report.content import Section
+    from bayeskit_models.survival.fit_metrics import SurvivalMetrics
     from bayeskit_models.survival.informative import InformativeCensoring
 
 __all__ = ["SurvivalFit"]
@@ -326,6 +327,71 @@ class SurvivalFit(FigureMethods, Fit):
         # the law with kappa = 1 and gamma = 1 has a constant hazard: to rounding, where both are fixed
         found = hazard_shape(np.exp(logs[2]), np.round(np.expm1(logs[3]), 12))
         return pd.DataFrame({s: (found == s).mean(0) for s in SHAPES}, index=pd.Index(rows, name="row"))
+
+    # -- agreement with outcomes ------------------------------------------------------------------------------------
+
+    def metrics(
+        self,
+        test: Any,
+        times: ArrayLike | None = None,
+        tau: float | None = None,
+        prob: float = 0.95,
+        *,
+        kind: Literal["eti", "hdi"] = "eti",
+        censoring: Literal["test", "training"] = "test",
+        left: bool = False,
+        draws: int = 1000,
+    ) -> SurvivalMetrics:
+        """How well the predictions agree with rows whose outcomes are known: discrimination, error and calibration.
+
+        Harrell's C, Uno's C, cumulative/dynamic AUC(t), Brier(t) weighed by the inverse probability of censoring and its
+        integral, calibration slope, observed over expected events, integrated calibration index and D-calibration, each for
+        every draw and for the posterior mean prediction.
+
+        Parameters
+        ----------
+        test : table
+            Rows with times, events and covariates in the columns of the fit, followed from time 0; better not those that were
+            fitted.
+        times : array_like, optional
+            Ascending times by which events are predicted, in the user's unit, for AUC(t) and Brier(t); the integrated score is
+            the mean of Brier(t) over the time from the first to the last of them. Not given: the times by which 10, 25, 50, 75
+            and 90 % of the test events had been seen.
+        tau : float, optional
+            Horizon: rows are ordered by the predicted probability of the event by `tau`, Uno's C counts events before it, and
+            the slope and the calibration index are of the risk by it. The last of `times` if not given.
+        prob, kind : float, {"eti", "hdi"}
+            Of the credible intervals over draws. They hold the uncertainty of the predictions; the test rows are taken as
+            they are.
+        censoring : {"test", "training"}
+            Whose Kaplan-Meier curve of the time to censoring makes the weights.
+        left : bool
+            Read that curve just before each event, which matters only where events and censorings share times: without bias,
+            but not what other software does.
+        draws : int
+            At most so many draws are used, evenly spaced.
+
+        Returns
+        -------
+        SurvivalMetrics
+            ``.table``, ``.draws``, ``.predictive``, ``.to_json()``.
+
+        Raises
+        ------
+        DataError
+            For unseen labels, rows with late entry and events known to an interval only.
+        SpecificationError
+            For times beyond the follow-up of the test rows, or at which everybody is censored; for a model of relative survival.
+        StorageError
+            With ``censoring="training"``, if the run was saved without its rows.
+
+        Notes
+        -----
+        Formulas and sources are in `bayeskit_models.survival.metrics` and `bayeskit_models.survival.metric_calibration`.
+        """
+        from bayeskit_models.survival.fit_metrics import fit_metrics
+
+        return fit_metrics(self, test, times, tau, prob, kind, censoring, left, draws)
 
 
 def _times(times: ArrayLike) -> FloatArray:
