@@ -330,8 +330,8 @@ def _horizons(
     for name, value in [*(("times", float(t)) for t in at), ("tau", horizon)]:
         if not 0.0 < value < rows.time.max():
             raise SpecificationError(
-                f"{name}: {value:g} does not lie within the follow-up of the test rows, 0 to {rows.time.max():g}: nobody is left "
-                "there to score. Choose earlier times."
+                f"{name}: {value:g} does not lie within the follow-up of the test rows, 0 to {rows.time.max():g}: nobody is "
+                "left there to score. Choose earlier times."
             )
         if not curve.at(value) > 0.0 or not (curve.at(rows.time[rows.event & (rows.time <= value)]) > 0.0).all():
             raise SpecificationError(

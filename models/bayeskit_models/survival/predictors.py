@@ -64,7 +64,11 @@ def predictors(
 
 
 def graph_predictors(graph: Graph) -> list[Any]:
-    """The same as symbolic vectors: one entry for each pattern, or one for all where nothing varies."""
+    """The same as symbolic vectors: one entry for each pattern, or one for all where nothing varies.
+
+    Chains start with no effects and power 1: a power of e and an effect of 1 raise a late time to an absurd cumulative hazard,
+    from which a chain does not come back.
+    """
     import pytensor.tensor as pt
 
     out = []
@@ -73,9 +77,9 @@ def graph_predictors(graph: Graph) -> list[Any]:
         if component == "tail" and "tail" in graph.assumptions:
             total = total + pt.log1p(graph.dial("tail.kappa"))
         elif f"{component}_intercept" in graph.assumptions:
-            total = total + graph.prior(f"{component}_intercept")
+            total = total + graph.prior(f"{component}_intercept", anchored=component == "shape")
         if f"{component}_effect" in graph.assumptions:
-            total = total + pt.dot(graph.data(f"{component}_design"), graph.prior(f"{component}_effect"))
+            total = total + pt.dot(graph.data(f"{component}_design"), graph.prior(f"{component}_effect", anchored=True))
         if f"group_{component}" in graph.assumptions:
             each = graph.prior(f"group_{component}_sd") * graph.prior(f"group_{component}")
             total = total + each[graph.data("pattern_group")]
