@@ -195,6 +195,35 @@ class FlexibleSurvival(ModelBuilder):
 
         return estimands_of(self, draws, statistics, dials)
 
+    def units(self, statistics: xr.Dataset) -> tuple[str, ...]:
+        """Rows, groups, and covariates that are labels."""
+        from bayeskit_models.survival.units import unit_names
+
+        return unit_names(self, statistics)
+
+    def unit_counts(self, statistics: xr.Dataset, by: str) -> xr.DataArray:
+        """Labels of rows (their place in the table and their time), groups or categories; a whole weight is a count."""
+        from bayeskit_models.survival.units import unit_counts
+
+        return unit_counts(statistics, by)
+
+    def drop_units(self, statistics: xr.Dataset, by: str, places: np.ndarray) -> xr.Dataset:
+        """Less rows; time, centring and parameters stay as they are."""
+        from bayeskit_models.survival.units import drop_units
+
+        return drop_units(statistics, by, np.asarray(places))
+
+    def log_likelihood_of(
+        self, draws: xr.Dataset, statistics: xr.Dataset, by: str, dials: Mapping[str, float] | None = None
+    ) -> xr.DataArray:
+        """What each row, group or category adds to the log likelihood, on the user's scale of time, in plain NumPy."""
+        from bayeskit_models.survival.units import unit_effects
+
+        labels = self.check_unit(statistics, by)["unit"].values
+        found = unit_effects(self, draws, statistics, by, self.set_dials(statistics, dials))
+        coords = {d: draws[d].values for d in ("chain", "draw") if d in draws.coords} | {"unit": labels}
+        return xr.DataArray(found, coords, ("chain", "draw", "unit"), name="log_likelihood")
+
     def mode(
         self,
         table: Any,

@@ -51,6 +51,7 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
         "log_lower": (("row",), logs["log_lower"]),
         "log_upper": (("row",), logs["log_upper"]),
         "weight": (("row",), weight[order]),
+        "table_row": (("row",), order),  # so that a row can be found again; the likelihood does not read it
         "background": (("row",), np.where(kind == 0, background, 0.0)[order] * scale),
         "entry_row": (("late",), late),
         "log_entry": (("late",), np.log(entry[order][late] / scale)),
