@@ -151,8 +151,26 @@ class FlexibleSurvival(ModelBuilder):
         """Times, censoring and whatever else is named, and the covariates of the formulas."""
         out: list[Column] = []
         if self.lower is not None and self.upper is not None:
-            out.append(Column("lower", self.lower, "number", "last time without the event", low=0.0, allow_missing=True))
-            out.append(Column("upper", self.upper, "number", "first time with the event", low=0.0, allow_missing=True))
+            out.append(
+                Column(
+                    "lower",
+                    self.lower,
+                    "number",
+                    "last time without the event; empty or 0 from the start",
+                    low=0.0,
+                    allow_missing=True,
+                )
+            )
+            out.append(
+                Column(
+                    "upper",
+                    self.upper,
+                    "number",
+                    "first time with the event; empty where it was not seen",
+                    low=0.0,
+                    allow_missing=True,
+                )
+            )
         else:
             out.append(Column("duration", self.duration, "number", "time of the event or of censoring", low=0.0))
             if self.event is not None:

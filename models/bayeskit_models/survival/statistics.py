@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bayeskit.errors import DataError
 from bayeskit_models.survival.formulas import Terms, design
 from bayeskit_models.survival.kernel import KINDS
+from bayeskit_models.survival.overview import with_overview
 
 if TYPE_CHECKING:
     from bayeskit import Rows
@@ -34,7 +35,7 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
     lower, upper, kind = _times(rows)
     entry = rows.columns.get("entry", np.zeros(rows.n))
     weight = np.asarray(rows.columns.get("weights", np.ones(rows.n)), dtype=float)
-    _check_times(rows, lower, upper, kind, entry)
+    _check_times(spec, rows, lower, upper, kind, entry)
     keep = ~((kind == 1) & (lower <= 0.0)) & (weight > 0.0)  # a row that was never followed says nothing
     scale = _time_scale(lower, upper, kind, keep) if spec.unit is None else float(spec.unit)
     background = np.asarray(rows.columns.get("background", np.zeros(rows.n)), dtype=float)
@@ -78,7 +79,7 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
         coords["group"] = list(rows.levels["group"])
     out = xr.Dataset(data, coords=coords)
     out.attrs = {"late": bool(len(late)), "relative": bool((background[order] > 0).any())}
-    return out
+    return with_overview(out)
 
 
 def _times(rows: Rows) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
@@ -96,30 +97,34 @@ def _times(rows: Rows) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
     return lower, np.where(np.isnan(upper), lower, upper), kind
 
 
-def _check_times(rows: Rows, lower: FloatArray, upper: FloatArray, kind: NDArray[np.int64], entry: FloatArray) -> None:
-    column = "duration" if "duration" in rows.columns else "lower"
+def _check_times(
+    spec: FlexibleSurvival, rows: Rows, lower: FloatArray, upper: FloatArray, kind: NDArray[np.int64], entry: FloatArray
+) -> None:
+    column = spec.duration if "duration" in rows.columns else str(spec.lower)
     _refuse(
         (kind == 0) & (lower <= 0.0), column, lower, "an event happens after time 0.",
         "say when it was observed by an interval (lower 0, upper the unit of measurement), or add half a unit yourself.",
         "{} events at time 0.",
     )  # fmt: skip
-    _refuse(upper < lower, "upper", upper, "an interval ends after it begins: lower <= upper.", "swap or correct the ends.",
-            "{} intervals end before they begin.")  # fmt: skip
+    _refuse(
+        upper < lower, str(spec.upper), upper, "an interval ends after it begins: lower <= upper.", "swap or correct the ends.",
+        "{} intervals end before they begin.",
+    )  # fmt: skip
     last = np.where(kind == 2, upper, lower)
     _refuse(
-        (entry > 0.0) & (entry >= last), "entry", entry, "a row enters before its event or its censoring.",
+        (entry > 0.0) & (entry >= last), str(spec.entry), entry, "a row enters before its event or its censoring.",
         "correct the entry times, or drop rows that were never at risk.", "{} rows enter at or after their time.",
     )  # fmt: skip
     _refuse(
-        (entry > lower) & ((kind == 2) | (kind == 3)) & (entry < last), "entry", entry,
+        (entry > lower) & ((kind == 2) | (kind == 3)) & (entry < last), str(spec.entry), entry,
         "a row in an interval enters before the interval begins: it was seen to be free of the event then.",
         "set lower to the entry time.", "{} rows enter within their interval.",
     )  # fmt: skip
     if not np.isin(kind, (0, 2, 3)).any():
         raise DataError(
-            "no row has an event.", column=column,
+            "no row has an event.", column=str(spec.event or column) if "duration" in rows.columns else str(spec.upper),
             rule="at least one event is observed: without any, every answer is the prior's.",
-            fix="check the event column (1 is an event, 0 censored), or look at spec.prior_predictive(table).",
+            fix="check that 1 is an event and 0 censored (of intervals: an empty upper end is censored), or collect more data.",
         )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayeskit_models.survival.likelihood import row_log_likelihood
+from bayeskit_models.survival.overview import with_overview
 from bayeskit_models.survival.predictors import designs_of, predictors
 
 if TYPE_CHECKING:
@@ -83,11 +84,12 @@ def drop_units(statistics: xr.Dataset, by: str, places: NDArray[np.int64]) -> xr
     kind = np.repeat(np.arange(4), np.diff(statistics["kind_ptr"].values))[keep]
     out = statistics.assign(weight=(("row",), weight)).isel(row=keep, late=late)
     events = float(out["weight"].values[kind == 0].sum())
-    return out.assign(
+    out = out.assign(
         kind_ptr=(("kind_edge",), np.concatenate([[0], np.cumsum(np.bincount(kind, minlength=4))])),
         entry_row=(("late",), np.searchsorted(keep, out["entry_row"].values)),
         log_unit=((), -np.log(float(statistics["time_scale"])) * events),
-    ).assign_attrs(statistics.attrs)
+    )
+    return with_overview(out).assign_attrs(statistics.attrs)
 
 
 def unit_effects(
