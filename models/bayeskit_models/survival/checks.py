@@ -59,7 +59,8 @@ def _follow_up(fit: SurvivalFit, design: xr.Dataset | None) -> CheckResult:
         return CheckResult(name, Status.PASS, text)
     advice = (
         "Do not report the cured share by itself: it is what the law says of the time after follow-up. Compare "
-        "hazard='1 + ...' and the fixed laws (fit.alternatives(), bayeskit.multiverse), and report survival up to the end of follow-up."
+        "hazard='1 + ...' and the fixed laws (fit.alternatives(), bayeskit.multiverse), and report survival up to the end "
+        "of follow-up."
     )
     return CheckResult(name, Status.WARN, text, advice)
 

@@ -32,11 +32,12 @@ COMPONENTS = ("scale", "hazard", "shape", "tail")
 
 def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
     """Statistics of the likelihood; see the module."""
-    lower, upper, kind = _times(rows)
+    lower, upper, kind = _times(spec, rows)
     entry = rows.columns.get("entry", np.zeros(rows.n))
     weight = np.asarray(rows.columns.get("weights", np.ones(rows.n)), dtype=float)
     _check_times(spec, rows, lower, upper, kind, entry)
     keep = ~((kind == 1) & (lower <= 0.0)) & (weight > 0.0)  # a row that was never followed says nothing
+    _check_events(spec, kind[keep])
     scale = _time_scale(lower, upper, kind, keep) if spec.unit is None else float(spec.unit)
     background = np.asarray(rows.columns.get("background", np.zeros(rows.n)), dtype=float)
     designs = {c: _standardise(rows, spec.terms(c), keep, spec.reference) for c in COMPONENTS}
@@ -82,13 +83,20 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
     return with_overview(out)
 
 
-def _times(rows: Rows) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
+def _times(spec: FlexibleSurvival, rows: Rows) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
     """Lower and upper end of every row's time, and its kind (see `KINDS`)."""
     if "duration" in rows.columns:
         time = np.asarray(rows.columns["duration"], dtype=float)
         event = rows.columns.get("event", np.ones(rows.n, dtype=np.int64))
         return time, time.copy(), np.where(event == 1, KINDS.index("exact"), KINDS.index("right"))
     lower, upper = (np.asarray(rows.columns[n], dtype=float) for n in ("lower", "upper"))
+    empty = np.isnan(lower) & np.isnan(upper)
+    _refuse(
+        empty, str(spec.upper), upper,
+        "a row has one end of its interval at least.",
+        "drop the rows; for who was not seen to have the event give lower, the last time seen.", "row has", "rows have",
+        "neither end.",
+    )  # fmt: skip
     lower = np.where(np.isnan(lower), 0.0, lower)
     kind = np.full(rows.n, KINDS.index("interval"))
     kind[lower <= 0.0] = KINDS.index("left")
@@ -104,36 +112,42 @@ def _check_times(
     _refuse(
         (kind == 0) & (lower <= 0.0), column, lower, "an event happens after time 0.",
         "say when it was observed by an interval (lower 0, upper the unit of measurement), or add half a unit yourself.",
-        "{} events at time 0.",
+        "event is", "events are", "at time 0.",
     )  # fmt: skip
     _refuse(
         upper < lower, str(spec.upper), upper, "an interval ends after it begins: lower <= upper.", "swap or correct the ends.",
-        "{} intervals end before they begin.",
+        "interval ends", "intervals end", "before it begins.",
     )  # fmt: skip
-    last = np.where(kind == 2, upper, lower)
+    last = np.where(kind >= 2, upper, lower)
     _refuse(
         (entry > 0.0) & (entry >= last), str(spec.entry), entry, "a row enters before its event or its censoring.",
-        "correct the entry times, or drop rows that were never at risk.", "{} rows enter at or after their time.",
+        "correct the entry times, or drop rows that were never at risk.", "row enters", "rows enter", "at or after its time.",
     )  # fmt: skip
     _refuse(
-        (entry > lower) & ((kind == 2) | (kind == 3)) & (entry < last), str(spec.entry), entry,
+        (entry > lower) & (kind >= 2), str(spec.entry), entry,
         "a row in an interval enters before the interval begins: it was seen to be free of the event then.",
-        "set lower to the entry time.", "{} rows enter within their interval.",
+        "set lower to the entry time.", "row enters", "rows enter", "within its interval.",
     )  # fmt: skip
+
+
+def _check_events(spec: FlexibleSurvival, kind: NDArray[np.int64]) -> None:
+    """At least one event among the rows that say anything."""
     if not np.isin(kind, (0, 2, 3)).any():
         raise DataError(
-            "no row has an event.", column=str(spec.event or column) if "duration" in rows.columns else str(spec.upper),
+            "no row that counts has an event.", column=spec.upper or spec.event or spec.duration,
             rule="at least one event is observed: without any, every answer is the prior's.",
             fix="check that 1 is an event and 0 censored (of intervals: an empty upper end is censored), or collect more data.",
         )  # fmt: skip
 
 
-def _refuse(bad: NDArray[np.bool_], column: str, values: FloatArray, rule: str, fix: str, problem: str) -> None:
+def _refuse(
+    bad: NDArray[np.bool_], column: str, values: FloatArray, rule: str, fix: str, one: str, several: str, rest: str
+) -> None:
     if bad.any():
         where = np.flatnonzero(bad)
         raise DataError(
-            problem.format(len(where)), column=column, rows=where[:1000].tolist(), found=len(where),
-            values=values[where[:5]].tolist(), rule=rule, fix=fix,
+            f"{len(where)} {one if len(where) == 1 else several} {rest}", column=column, rows=where[:1000].tolist(),
+            found=len(where), values=values[where[:5]].tolist(), rule=rule, fix=fix,
         )  # fmt: skip
 
 
@@ -152,6 +166,11 @@ def _standardise(rows: Rows, terms: Terms, keep: NDArray[np.bool_], reference: s
     columns = {v: rows.columns[f"x_{v}"] for v in terms.variables}
     levels = {v: rows.levels[f"x_{v}"] for v in terms.variables if f"x_{v}" in rows.levels}
     matrix, names = design(terms, columns, levels)
+    if not names and terms.variables:  # one category has no columns: nothing would be left of the covariate
+        raise DataError(
+            f"{terms.setting}: {terms.text!r} is the same in every row.", column=terms.variables[0], rule="a covariate varies.",
+            fix=f"leave it out of {terms.setting}.",
+        )  # fmt: skip
     if not names:
         return {"matrix": np.zeros((rows.n, 0)), "names": ()}
     used = matrix[keep]
