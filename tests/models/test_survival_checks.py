@@ -58,7 +58,7 @@ def test_figures_behind_the_checks(cured_fit):
 
 
 def test_an_arm_without_events(cured_fit):
-    """Spec check 17: the fit runs, its posterior of that arm is the prior's on one side, and the verdict says so."""
+    """The fit runs, and its verdict says that the arm rests on the prior."""
     found = check(cured_fit, "arms")
     assert found.status is Status.WARN and "arm=never (6 rows)" in found.text and "at least 1" in found.text
     assert "fit.sensitivity()" in found.advice
@@ -124,7 +124,7 @@ def test_the_ridge_of_two_scales(cured_fit):
 
 
 def test_real_data_and_what_does_not_concern_them():
-    """gbsg2 with one scale claims a cured share from few; a specification without covariates or a second scale has no such check."""
+    """gbsg2 with one scale claims a cured share from few. Without covariates or a second scale there are no such checks."""
     fit = FlexibleSurvival(duration="time", event="cens").fit(datasets.load("gbsg2"), seed=1, **SHORT)
     found = {c.name: c for c in survival_checks(fit)}
     assert set(found) == {"follow_up", "kappa"}
