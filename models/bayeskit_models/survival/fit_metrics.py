@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bayeskit import Rows
+    from bayeskit_models.survival.model import FlexibleSurvival
     from bayeskit_models.survival.survival_fit import SurvivalFit
 
 __all__ = ["LABELS", "SurvivalMetrics", "fit_metrics"]
@@ -234,7 +235,7 @@ def fit_metrics(
     """See `SurvivalFit.metrics`."""
     _check(fit, prob, kind, censoring, draws)
     coded = encode(test, fit.spec.columns(), levels={k: v for k, v in fit.levels.items()})
-    rows, keep = _outcomes(coded)
+    rows, keep = _outcomes(fit.spec, coded)
     curve = scored.censoring_curve(rows if censoring == "test" else _training(fit))
     at, horizon = _horizons(rows, times, tau, curve, censoring)
     used, logs = _predicted(fit, coded, keep, draws)
@@ -279,9 +280,9 @@ def _check(fit: SurvivalFit, prob: float, kind: str, censoring: str, draws: int)
         )
 
 
-def _outcomes(coded: Rows) -> tuple[Followed, NDArray[np.bool_]]:
+def _outcomes(spec: FlexibleSurvival, coded: Rows) -> tuple[Followed, NDArray[np.bool_]]:
     """Times and events of the rows that say something, and which those are."""
-    lower, upper, kind, entry = row_times(coded)
+    lower, upper, kind, entry = row_times(spec, coded)
     weight = np.asarray(coded.columns.get("weights", np.ones(coded.n)), dtype=float)
     between = (kind == KINDS.index("left")) | (kind == KINDS.index("interval"))
     for bad, column, problem, fix in (

@@ -75,7 +75,7 @@ def row_log_likelihood(predictors: tuple[FloatArray, ...], statistics: xr.Datase
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         rows, now = part(0)
         rate, background = algebra.log_hazard(lower[rows], *now), statistics["background"].values
-        if background.size:
+        if statistics.attrs.get("relative", True):
             rate = np.where(background[rows] > 0, np.log(np.exp(rate) + background[rows]), rate)
         out[:, rows] = rate - algebra.cumulative_hazard(lower[rows], *now)
         rows, now = part(1)

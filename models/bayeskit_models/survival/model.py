@@ -151,8 +151,26 @@ class FlexibleSurvival(ModelBuilder):
         """Times, censoring and whatever else is named, and the covariates of the formulas."""
         out: list[Column] = []
         if self.lower is not None and self.upper is not None:
-            out.append(Column("lower", self.lower, "number", "last time without the event", low=0.0, allow_missing=True))
-            out.append(Column("upper", self.upper, "number", "first time with the event", low=0.0, allow_missing=True))
+            out.append(
+                Column(
+                    "lower",
+                    self.lower,
+                    "number",
+                    "last time without the event; empty or 0 from the start",
+                    low=0.0,
+                    allow_missing=True,
+                )
+            )
+            out.append(
+                Column(
+                    "upper",
+                    self.upper,
+                    "number",
+                    "first time with the event; empty where it was not seen",
+                    low=0.0,
+                    allow_missing=True,
+                )
+            )
         else:
             out.append(Column("duration", self.duration, "number", "time of the event or of censoring", low=0.0))
             if self.event is not None:
@@ -181,8 +199,11 @@ class FlexibleSurvival(ModelBuilder):
         from bayeskit_models.survival.kernel import log_likelihood
         from bayeskit_models.survival.predictors import graph_predictors
 
-        names = ("kind_ptr", "pattern", "log_lower", "log_upper", "weight", "background", "entry_row", "log_entry")
-        found = log_likelihood(*graph_predictors(graph), *(graph.data(n) for n in names))
+        rows = [graph.data(n) for n in ("kind_ptr", "pattern", "log_lower", "log_upper", "weight")]
+        # without a background hazard the likelihood takes a faster road
+        background = graph.data("background") if graph.structure["relative"] else np.zeros(0)
+        late = [graph.data(n) for n in ("entry_row", "log_entry")]
+        found = log_likelihood(*graph_predictors(graph), *rows, background, *late)
         graph.likelihood(found + graph.data("log_unit"))
 
     def estimands(self, draws: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
@@ -194,6 +215,35 @@ class FlexibleSurvival(ModelBuilder):
         from bayeskit_models.survival.estimands import estimands_of
 
         return estimands_of(self, draws, statistics, dials)
+
+    def units(self, statistics: xr.Dataset) -> tuple[str, ...]:
+        """Rows, groups, and covariates that are labels."""
+        from bayeskit_models.survival.units import unit_names
+
+        return unit_names(self, statistics)
+
+    def unit_counts(self, statistics: xr.Dataset, by: str) -> xr.DataArray:
+        """Labels of rows (their place in the table and their time), groups or categories; a whole weight is a count."""
+        from bayeskit_models.survival.units import unit_counts
+
+        return unit_counts(statistics, by)
+
+    def drop_units(self, statistics: xr.Dataset, by: str, places: np.ndarray) -> xr.Dataset:
+        """Less rows; time, centring and parameters stay as they are."""
+        from bayeskit_models.survival.units import drop_units
+
+        return drop_units(statistics, by, np.asarray(places))
+
+    def log_likelihood_of(
+        self, draws: xr.Dataset, statistics: xr.Dataset, by: str, dials: Mapping[str, float] | None = None
+    ) -> xr.DataArray:
+        """What each row, group or category adds to the log likelihood, on the user's scale of time, in plain NumPy."""
+        from bayeskit_models.survival.units import unit_effects
+
+        labels = self.check_unit(statistics, by)["unit"].values
+        found = unit_effects(self, draws, statistics, by, self.set_dials(statistics, dials))
+        coords = {d: draws[d].values for d in ("chain", "draw") if d in draws.coords} | {"unit": labels}
+        return xr.DataArray(found, coords, ("chain", "draw", "unit"), name="log_likelihood")
 
     def mode(
         self,

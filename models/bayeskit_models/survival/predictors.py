@@ -81,7 +81,7 @@ def graph_predictors(graph: Graph) -> list[Any]:
         if f"{component}_effect" in graph.assumptions:
             total = total + pt.dot(graph.data(f"{component}_design"), graph.prior(f"{component}_effect", anchored=True))
         if f"group_{component}" in graph.assumptions:
-            each = graph.prior(f"group_{component}_sd") * graph.prior(f"group_{component}")
+            each = graph.prior(f"group_{component}_sd") * graph.prior(f"group_{component}", anchored=True)
             total = total + each[graph.data("pattern_group")]
         out.append(total)
     return out

@@ -90,7 +90,7 @@ def _design_like(spec: FlexibleSurvival, like: xr.Dataset) -> pd.DataFrame:
         frame[f"x_{name}"] = like[f"x_{name}"].values[place]
     frame["entry"] = 0.0
     frame.loc[like["entry_row"].values, "entry"] = np.exp(like["log_entry"].values)
-    background = like["background"].values if like["background"].size else np.zeros(len(place))
+    background = like["background"].values
     frame["background"] = np.where(background > 0, background, background.max(initial=0.0))
     if "pattern_group" in like:
         frame["group"] = like["group"].values[like["pattern_group"].values[place]]

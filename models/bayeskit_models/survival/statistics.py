@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bayeskit.errors import DataError
 from bayeskit_models.survival.formulas import Terms, design
 from bayeskit_models.survival.kernel import KINDS
+from bayeskit_models.survival.overview import with_overview
 
 if TYPE_CHECKING:
     from bayeskit import Rows
@@ -31,9 +32,10 @@ COMPONENTS = ("scale", "hazard", "shape", "tail")
 
 def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
     """Statistics of the likelihood; see the module."""
-    lower, upper, kind, entry = row_times(rows)
+    lower, upper, kind, entry = row_times(spec, rows)
     weight = np.asarray(rows.columns.get("weights", np.ones(rows.n)), dtype=float)
     keep = ~((kind == 1) & (lower <= 0.0)) & (weight > 0.0)  # a row that was never followed says nothing
+    _check_events(spec, kind[keep])
     scale = _time_scale(lower, upper, kind, keep) if spec.unit is None else float(spec.unit)
     background = np.asarray(rows.columns.get("background", np.zeros(rows.n)), dtype=float)
     designs = {c: _standardise(rows, spec.terms(c), keep, spec.reference) for c in COMPONENTS}
@@ -44,14 +46,14 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
     with np.errstate(divide="ignore"):
         logs = {"log_lower": np.log(lower[order] / scale), "log_upper": np.log(upper[order] / scale)}
     exposed = np.where(kind == 0, background, 0.0)[order] * scale
-    exposed = exposed if exposed.any() else exposed[:0]  # without any, the likelihood takes the faster road
     data: dict[str, Any] = {
         "kind_ptr": (("kind_edge",), np.concatenate([[0], np.cumsum(np.bincount(kind[order], minlength=4))])),
         "pattern": (("row",), pattern),
         "log_lower": (("row",), logs["log_lower"]),
         "log_upper": (("row",), logs["log_upper"]),
         "weight": (("row",), weight[order]),
-        "background": (("exposed",), exposed),
+        "table_row": (("row",), order),  # so that a row can be found again; the likelihood does not read it
+        "background": (("row",), exposed),
         "entry_row": (("late",), late),
         "log_entry": (("late",), np.log(entry[order][late] / scale)),
         "time_scale": ((), scale),
@@ -76,25 +78,32 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
         data["pattern_group"] = (("unique",), group[patterns])
         coords["group"] = list(rows.levels["group"])
     out = xr.Dataset(data, coords=coords)
-    out.attrs = {"late": bool(len(late)), "relative": bool((background[order] > 0).any())}
-    return out
+    out.attrs = {"late": bool(len(late)), "relative": bool(exposed.any())}
+    return with_overview(out)
 
 
-def row_times(rows: Rows) -> tuple[FloatArray, FloatArray, NDArray[np.int64], FloatArray]:
+def row_times(spec: FlexibleSurvival, rows: Rows) -> tuple[FloatArray, FloatArray, NDArray[np.int64], FloatArray]:
     """Checked times of every row: lower and upper end, kind (see `KINDS`), entry."""
-    lower, upper, kind = _times(rows)
+    lower, upper, kind = _times(spec, rows)
     entry = np.asarray(rows.columns.get("entry", np.zeros(rows.n)), dtype=float)
-    _check_times(rows, lower, upper, kind, entry)
+    _check_times(spec, rows, lower, upper, kind, entry)
     return lower, upper, kind, entry
 
 
-def _times(rows: Rows) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
+def _times(spec: FlexibleSurvival, rows: Rows) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
     """Lower and upper end of every row's time, and its kind (see `KINDS`)."""
     if "duration" in rows.columns:
         time = np.asarray(rows.columns["duration"], dtype=float)
         event = rows.columns.get("event", np.ones(rows.n, dtype=np.int64))
         return time, time.copy(), np.where(event == 1, KINDS.index("exact"), KINDS.index("right"))
     lower, upper = (np.asarray(rows.columns[n], dtype=float) for n in ("lower", "upper"))
+    empty = np.isnan(lower) & np.isnan(upper)
+    _refuse(
+        empty, str(spec.upper), upper,
+        "a row has one end of its interval at least.",
+        "drop the rows; for who was not seen to have the event give lower, the last time seen.", "row has", "rows have",
+        "neither end.",
+    )  # fmt: skip
     lower = np.where(np.isnan(lower), 0.0, lower)
     kind = np.full(rows.n, KINDS.index("interval"))
     kind[lower <= 0.0] = KINDS.index("left")
@@ -103,39 +112,49 @@ def _times(rows: Rows) -> tuple[FloatArray, FloatArray, NDArray[np.int64]]:
     return lower, np.where(np.isnan(upper), lower, upper), kind
 
 
-def _check_times(rows: Rows, lower: FloatArray, upper: FloatArray, kind: NDArray[np.int64], entry: FloatArray) -> None:
-    column = "duration" if "duration" in rows.columns else "lower"
+def _check_times(
+    spec: FlexibleSurvival, rows: Rows, lower: FloatArray, upper: FloatArray, kind: NDArray[np.int64], entry: FloatArray
+) -> None:
+    column = spec.duration if "duration" in rows.columns else str(spec.lower)
     _refuse(
         (kind == 0) & (lower <= 0.0), column, lower, "an event happens after time 0.",
         "say when it was observed by an interval (lower 0, upper the unit of measurement), or add half a unit yourself.",
-        "{} events at time 0.",
+        "event is", "events are", "at time 0.",
     )  # fmt: skip
-    _refuse(upper < lower, "upper", upper, "an interval ends after it begins: lower <= upper.", "swap or correct the ends.",
-            "{} intervals end before they begin.")  # fmt: skip
+    _refuse(
+        upper < lower, str(spec.upper), upper, "an interval ends after it begins: lower <= upper.", "swap or correct the ends.",
+        "interval ends", "intervals end", "before it begins.",
+    )  # fmt: skip
     last = np.where(kind >= 2, upper, lower)
     _refuse(
-        (entry > 0.0) & (entry >= last), "entry", entry, "a row enters before its event or its censoring.",
-        "correct the entry times, or drop rows that were never at risk.", "{} rows enter at or after their time.",
+        (entry > 0.0) & (entry >= last), str(spec.entry), entry, "a row enters before its event or its censoring.",
+        "correct the entry times, or drop rows that were never at risk.", "row enters", "rows enter", "at or after its time.",
     )  # fmt: skip
     _refuse(
-        (entry > lower) & ((kind == 2) | (kind == 3)) & (entry < last), "entry", entry,
+        (entry > lower) & (kind >= 2), str(spec.entry), entry,
         "a row in an interval enters before the interval begins: it was seen to be free of the event then.",
-        "set lower to the entry time.", "{} rows enter within their interval.",
+        "set lower to the entry time.", "row enters", "rows enter", "within its interval.",
     )  # fmt: skip
+
+
+def _check_events(spec: FlexibleSurvival, kind: NDArray[np.int64]) -> None:
+    """At least one event among the rows that say anything."""
     if not np.isin(kind, (0, 2, 3)).any():
         raise DataError(
-            "no row has an event.", column=column,
+            "no row that counts has an event.", column=spec.upper or spec.event or spec.duration,
             rule="at least one event is observed: without any, every answer is the prior's.",
-            fix="check the event column (1 is an event, 0 censored), or look at spec.prior_predictive(table).",
+            fix="check that 1 is an event and 0 censored (of intervals: an empty upper end is censored), or collect more data.",
         )  # fmt: skip
 
 
-def _refuse(bad: NDArray[np.bool_], column: str, values: FloatArray, rule: str, fix: str, problem: str) -> None:
+def _refuse(
+    bad: NDArray[np.bool_], column: str, values: FloatArray, rule: str, fix: str, one: str, several: str, rest: str
+) -> None:
     if bad.any():
         where = np.flatnonzero(bad)
         raise DataError(
-            problem.format(len(where)), column=column, rows=where[:1000].tolist(), found=len(where),
-            values=values[where[:5]].tolist(), rule=rule, fix=fix,
+            f"{len(where)} {one if len(where) == 1 else several} {rest}", column=column, rows=where[:1000].tolist(),
+            found=len(where), values=values[where[:5]].tolist(), rule=rule, fix=fix,
         )  # fmt: skip
 
 
@@ -159,6 +178,11 @@ def _standardise(rows: Rows, terms: Terms, keep: NDArray[np.bool_], reference: s
     columns = {v: rows.columns[f"x_{v}"] for v in terms.variables}
     levels = {v: rows.levels[f"x_{v}"] for v in terms.variables if f"x_{v}" in rows.levels}
     matrix, names = design(terms, columns, levels)
+    if not names and terms.variables:  # one category has no columns: nothing would be left of the covariate
+        raise DataError(
+            f"{terms.setting}: {terms.text!r} is the same in every row.", column=terms.variables[0], rule="a covariate varies.",
+            fix=f"leave it out of {terms.setting}.",
+        )  # fmt: skip
     if not names:
         return {"matrix": np.zeros((rows.n, 0)), "names": ()}
     used = matrix[keep]

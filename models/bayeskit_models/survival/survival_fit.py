@@ -23,7 +23,7 @@ from bayeskit_models.survival.statistics import COMPONENTS, standardised
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayeskit import Rows
+    from bayeskit import CheckResult, Rows
     from bayeskit.report.content import Section
     from bayeskit_models.survival.fit_metrics import SurvivalMetrics
     from bayeskit_models.survival.informative import InformativeCensoring
@@ -44,6 +44,11 @@ class SurvivalFit(FigureMethods, Fit):
     covariates. Where the model has groups and `new` has their column the group's own deviation counts, else that of the mean
     group.
     """
+
+    def _identification(self) -> tuple[CheckResult, ...]:
+        from bayeskit_models.survival.checks import survival_checks
+
+        return (*super()._identification(), *survival_checks(self))
 
     # -- predictions ------------------------------------------------------------------------------------------------
 
