@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,8 +38,8 @@ LABELS = {
     "auc": ("cumulative/dynamic AUC", "1"),
     "brier": ("IPCW Brier score", "0"),
     "integrated_brier": ("integrated Brier score", "0"),
-    "calibration_slope": ("calibration slope", "1, right"),
-    "observed_over_expected": ("observed / expected events", "1, right"),
+    "calibration_slope": ("calibration slope", "exactly 1"),
+    "observed_over_expected": ("observed / expected events", "exactly 1"),
     "ici": ("integrated calibration index", "0"),
     "d_calibration": ("D-calibration statistic", "small"),
 }
@@ -142,7 +141,8 @@ class SurvivalMetrics:
             return "not computed", _WHY.get(name, "no pair of rows can be compared")
         if good < size:
             return "partly computed", f"{size - good} of {size} draws have none and are left out"
-        if horizon in self.few or (name == "integrated_brier" and self.few) or (name == "uno_c" and self.tau in self.few):
+        timed = name in ("auc", "brier", "uno_c", "ici")
+        if (timed and horizon in self.few) or (name == "integrated_brier" and set(self.few) & set(self.times)):
             return "unreliable", f"under {_FEW} rows at risk, or under {_RARE:.0%} uncensored by then"
         return "ok", ""
 
@@ -255,8 +255,8 @@ def fit_metrics(
     same = np.stack([np.full(len(rows.time), float(marginal.at(t))) for t in at])
     null = np.array([scored.brier(s, rows, curve, t, left=left)[0] for s, t in zip(same, at, strict=True)])
     nothing = xr.Dataset({"brier": (("time",), null), "integrated_brier": ((), scored.integrated(null, at)[0])}, coords)
-    at_risk = np.array([(rows.time > t).sum() for t in at])
-    few = tuple(float(t) for t, n in zip(at, at_risk, strict=True) if n < _FEW or float(curve.at(t)) < _RARE)
+    every = sorted({*map(float, at), horizon})
+    few = tuple(t for t in every if (rows.time > t).sum() < _FEW or float(curve.at(t)) < _RARE)
     warnings, notes = _told(fit, coded, at, horizon, len(used), left)
     total, events = float(rows.weight.sum()), float((rows.weight * rows.event).sum())
     return SurvivalMetrics(
@@ -331,8 +331,8 @@ def _horizons(
     for name, value in [*(("times", float(t)) for t in at), ("tau", horizon)]:
         if not 0.0 < value < rows.time.max():
             raise SpecificationError(
-                f"{name}: {value:g} does not lie within the follow-up of the test rows, 0 to {rows.time.max():g}: nobody is left "
-                "there to score. Choose earlier times."
+                f"{name}: {value:g} does not lie within the follow-up of the test rows, 0 to {rows.time.max():g}: nobody "
+                "is left there to score. Choose earlier times."
             )
         if not curve.at(value) > 0.0 or not (curve.at(rows.time[rows.event & (rows.time <= value)]) > 0.0).all():
             raise SpecificationError(

@@ -5,10 +5,10 @@ With H_i = H(T_i | x_i) the predicted cumulative hazard at the row's own time, d
     slope     b in  d_i ~ Poisson(H_i exp(a + (b - 1) z_i)).  If the predictions are right, d_i - H_i is a martingale at T_i, so
               b = 1 and a = 0 whatever the law and the censoring; b < 1: the predictions are too far apart
     ratio     sum d_i / sum H_i, observed over expected events
-    ICI       mean |p_i - q_i|: p_i the predicted probability of the event by tau, q_i that of a Cox regression of the outcomes on
-              a restricted cubic spline of z_i (knots at the shares .1, .5, .9), Breslow's baseline
-    D         sum_b (N_b - n/B)^2 / (n/B): N_b rows whose S(T_i | x_i) lies in the b-th of B equal bins; a censored row, of which
-              only S(T | x) < S(T_i | x_i) is known, is spread evenly over the probability below
+    ICI       mean |p_i - q_i|: p_i the predicted probability of the event by tau, q_i that of a Cox regression of the outcomes
+              on a restricted cubic spline of z_i (knots at the shares .1, .5, .9), Breslow's baseline
+    D         sum_b (N_b - n/B)^2 / (n/B): N_b rows whose S(T_i | x_i) lies in the b-th of B equal bins; a censored row, of
+              which only S(T | x) < S(T_i | x_i) is known, is spread evenly over the probability below
 
 Sources: Crowson, Atkinson, Therneau (2016), Stat. Methods Med. Res. 25:1692-1706; Austin, Harrell, van Klaveren (2020), Stat.
 Med. 39:2714-2742; Haider et al. (2020), JMLR 21(85):1-63.

@@ -325,7 +325,8 @@ class SurvivalFit(Fit):
         DataError
             For unseen labels, rows with late entry and events known to an interval only.
         SpecificationError
-            For times beyond the follow-up of the test rows, or at which everybody is censored; for a model of relative survival.
+            For times beyond the follow-up of the test rows, or at which everybody is censored; for a model of relative
+            survival.
         StorageError
             With ``censoring="training"``, if the run was saved without its rows.
 
