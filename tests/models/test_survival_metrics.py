@@ -6,7 +6,6 @@ import dataclasses
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import optimize, stats
 
@@ -317,12 +316,12 @@ def table():
 @pytest.fixture(scope="module")
 def fit(table):
     spec = FlexibleSurvival.weibull("sex + age", event="status")
-    return spec.fit(table.iloc[::2], seed=1, draws=200, tune=400, chains=2, progress=False)
+    return spec.fit(table.iloc[::2], seed=1, draws=250, tune=400, chains=4, progress=False)
 
 
 @pytest.fixture(scope="module")
 def found(fit, table):
-    return fit.metrics(table.iloc[1::2], times=[180, 365, 540], tau=400)
+    return fit.metrics(table.iloc[1::2], times=[120, 180, 365], tau=350)
 
 
 def test_every_draw_is_scored_as_by_hand(fit, table, found):
@@ -330,54 +329,54 @@ def test_every_draw_is_scored_as_by_hand(fit, table, found):
     rows = Followed.of(test["time"], test["status"])
     curve = censoring_curve(rows)
     survival = (
-        fit.survival(test, [180.0, 365.0, 540.0]).draws.stack(sample=("chain", "draw")).transpose("sample", "row", "time")
+        fit.survival(test, [120.0, 180.0, 365.0]).draws.stack(sample=("chain", "draw")).transpose("sample", "row", "time")
     )
     risk = (
-        fit.cumulative_hazard(test, [400.0])
+        fit.cumulative_hazard(test, [350.0])
         .draws.stack(sample=("chain", "draw"))
         .transpose("sample", "row", "time")
         .values[..., 0]
     )
     assert found.draws["harrell_c"].values == pytest.approx(concordance(risk, rows), abs=1e-12)
-    assert found.draws["uno_c"].values == pytest.approx(uno_concordance(risk, rows, curve, 400.0), abs=1e-12)
-    each = np.stack([brier(survival.values[..., k], rows, curve, t) for k, t in enumerate((180, 365, 540))], 1)
+    assert found.draws["uno_c"].values == pytest.approx(uno_concordance(risk, rows, curve, 350.0), abs=1e-12)
+    each = np.stack([brier(survival.values[..., k], rows, curve, t) for k, t in enumerate((120, 180, 365))], 1)
     assert found.draws["brier"].values == pytest.approx(each, abs=1e-12)
     mean = survival.values.mean(0)
-    one = [brier(mean[None, :, k], rows, curve, t)[0] for k, t in enumerate((180, 365, 540))]
+    one = [brier(mean[None, :, k], rows, curve, t)[0] for k, t in enumerate((120, 180, 365))]
     assert found.predictive["brier"].values == pytest.approx(one, abs=1e-12)
     assert (found.predictive["brier"].values < found.draws["brier"].values.mean(0)).all()  # Jensen: the score is convex
-    line = found.table.set_index(["metric", "time"]).loc[("brier", 365.0)]
+    line = found.table.set_index(["metric", "time"]).loc[("brier", 180.0)]
     assert (line["lower"], line["upper"]) == pytest.approx(np.quantile(each[:, 1], [0.025, 0.975]), abs=1e-12)
 
 
 def test_apparent_scores_and_training_weights(fit, table, found):
     assert not found.warnings
-    again = fit.metrics(table.iloc[::2], times=[180, 365, 540], tau=400)
+    again = fit.metrics(table.iloc[::2], times=[120, 180, 365], tau=350)
     assert again.headline.startswith("These are the rows that were fitted")
-    trained = fit.metrics(table.iloc[::2], times=[180, 365, 540], tau=400, censoring="training")
+    trained = fit.metrics(table.iloc[::2], times=[120, 180, 365], tau=350, censoring="training")
     assert trained.draws.equals(again.draws)
-    other = fit.metrics(table.iloc[1::2], times=[180, 365, 540], tau=400, censoring="training")
+    other = fit.metrics(table.iloc[1::2], times=[120, 180, 365], tau=350, censoring="training")
     assert "in the training rows" in repr(other)
     assert np.abs(other.draws["brier"] - found.draws["brier"]).max() > 1e-4
     assert np.array_equal(other.draws["harrell_c"], found.draws["harrell_c"])
     rowless = dataclasses.replace(fit, statistics=None, kept=fit.design)
     with pytest.raises(StorageError):
         rowless.metrics(table.iloc[1::2], censoring="training")
-    assert rowless.metrics(table.iloc[1::2], times=[180, 365, 540], tau=400).draws.equals(found.draws)
+    assert rowless.metrics(table.iloc[1::2], times=[120, 180, 365], tau=350).draws.equals(found.draws)
 
 
 def test_what_is_shown(fit, table, found):
     text = repr(found)
     assert text.startswith("Predictions of 114 rows with ")
-    assert "95% equal-tailed credible intervals over 400 draws" in text and "sampling error of the rows is not" in text
-    assert "by 400" in text and "in the test rows" in text
+    assert "95% equal-tailed credible intervals over 1000 draws" in text and "sampling error of the rows is not" in text
+    assert "by 350" in text and "in the test rows" in text
     data = json.loads(found.to_json(), parse_constant=lambda c: pytest.fail(c))
     assert data["schema"] == "bayeskit.survival_metrics/1"
     lines = {(r["metric"], r["time"]) for r in data["metrics"]}
-    assert ("auc", 180.0) in lines and ("harrell_c", 400.0) in lines and ("integrated_brier", None) in lines
+    assert ("auc", 180.0) in lines and ("harrell_c", 350.0) in lines and ("integrated_brier", None) in lines
     assert "<p>" in found._repr_html_() and "<b>woman" not in found._repr_html_()
-    narrow = fit.metrics(table.iloc[1::2], times=[180, 365, 540], tau=400, prob=0.5, kind="hdi", draws=100)
-    assert "50% narrowest credible intervals over 100 draws" in repr(narrow) and "100 of 400 draws" in repr(narrow)
+    narrow = fit.metrics(table.iloc[1::2], times=[120, 180, 365], tau=350, prob=0.5, kind="hdi", draws=100)
+    assert "50% narrowest credible intervals over 100 draws" in repr(narrow) and "100 of 1000 draws" in repr(narrow)
     assert (narrow.table["upper"] - narrow.table["lower"] < found.table["upper"] - found.table["lower"]).all()
 
 
@@ -389,8 +388,7 @@ def test_what_is_doubtful_comes_first(fit, table):
     assert states["integrated_brier"] == "not computed" and states["harrell_c"] == "ok"
     assert "one time has no range" in repr(late)
     cut = dataclasses.replace(fit, partial=True)
-    assert cut.metrics(table.iloc[1::2]).headline.startswith(f"The fit is {cut.verdict.status.value}")
-    assert cut.verdict.status.value not in ("PASS", "WARN")
+    assert cut.metrics(table.iloc[1::2]).headline.startswith("The fit: PARTIAL")
 
 
 def test_what_is_refused(fit, table):
@@ -409,15 +407,8 @@ def test_what_is_refused(fit, table):
         fit.metrics(test, censoring="trainin")
     with pytest.raises(SpecificationError, match="draws=0"):
         fit.metrics(test, draws=0)
-    early = test.assign(status=np.where(test["time"] < 300, 1, 0))
-    with pytest.raises(SpecificationError, match="every row of the test set was censored"):
-        fit.metrics(early.assign(time=np.where(early["status"], 250.0, 400.0)).iloc[:100].pipe(_one_late), times=[450.0])
-
-
-def _one_late(table: pd.DataFrame) -> pd.DataFrame:
-    """One event after everybody else was censored: until then the curve of the others has come down."""
-    last = table.iloc[[0]].assign(time=500.0, status=1)
-    return pd.concat([table, last])
+    with pytest.raises(SpecificationError, match=r"nobody of the training set was followed past 1200"):
+        fit.metrics(test.assign(time=test["time"] * 2.0), times=[1200], censoring="training")
 
 
 def test_rows_that_metrics_cannot_weigh(fit, table):

@@ -336,8 +336,8 @@ def _horizons(
             )
         if not curve.at(value) > 0.0 or not (curve.at(rows.time[rows.event & (rows.time <= value)]) > 0.0).all():
             raise SpecificationError(
-                f"{name}: by {value:g} every row of the {censoring} set was censored, so no weight makes up for them. Choose "
-                "earlier times" + (", or censoring='test'." if censoring == "training" else ".")
+                f"{name}: nobody of the {censoring} set was followed past {value:g}, so no weight makes up for who was "
+                "censored. Choose earlier times" + (", or censoring='test'." if censoring == "training" else ".")
             )
     return at, horizon
 
@@ -410,9 +410,8 @@ def _told(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What must be known before the numbers are used, and what else."""
     warnings, notes = [], []
-    status = fit.verdict.status.value
-    if status not in ("PASS", "WARN"):
-        warnings.append(f"The fit is {status}: {str(fit.verdict).splitlines()[0]}.")
+    if fit.verdict.status.value != "PASS":
+        warnings.append(f"The fit: {str(fit.verdict).splitlines()[0]}.")
     if coded.digest == fit.provenance["data"]["digest"]:
         warnings.append("These are the rows that were fitted: the scores are apparent ones, better than new rows would have.")
     late = sorted({float(t) for t in (*at, tau) if t > fit.follow_up})
