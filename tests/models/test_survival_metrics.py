@@ -345,6 +345,15 @@ def test_every_draw_is_scored_as_by_hand(fit, table, found):
     one = [brier(mean[None, :, k], rows, curve, t)[0] for k, t in enumerate((120, 180, 365))]
     assert found.predictive["brier"].values == pytest.approx(one, abs=1e-12)
     assert (found.predictive["brier"].values < found.draws["brier"].values.mean(0)).all()  # Jensen: the score is convex
+    own = fit.cumulative_hazard(test, np.sort(test["time"].unique())).draws.stack(sample=("chain", "draw"))
+    place = np.searchsorted(own["time"].values, test["time"])
+    own = own.transpose("sample", "row", "time").values[:, np.arange(114), place]
+    z = np.log(risk)
+    assert found.draws["calibration_slope"].values == pytest.approx(calibration_slope(z, own, rows), abs=1e-9)
+    assert found.draws["observed_over_expected"].values == pytest.approx(rows.event.sum() / own.sum(1), abs=1e-12)
+    assert found.draws["d_share"].values == pytest.approx(d_shares(np.exp(-own), rows), abs=1e-12)
+    gap = np.abs(1 - np.exp(-risk) - smooth_observed(z, rows, 350.0)).mean(1)
+    assert found.draws["ici"].values == pytest.approx(gap, abs=1e-9)
     line = found.table.set_index(["metric", "time"]).loc[("brier", 180.0)]
     assert (line["lower"], line["upper"]) == pytest.approx(np.quantile(each[:, 1], [0.025, 0.975]), abs=1e-12)
 
@@ -409,6 +418,21 @@ def test_what_is_refused(fit, table):
         fit.metrics(test, draws=0)
     with pytest.raises(SpecificationError, match=r"nobody of the training set was followed past 1200"):
         fit.metrics(test.assign(time=test["time"] * 2.0), times=[1200], censoring="training")
+
+
+def test_groups(table):
+    """With the column of groups each has its deviation; without it all are the mean group; unseen ones are refused."""
+    table = table.assign(centre=[f"c{i % 4}" for i in range(len(table))])
+    spec = FlexibleSurvival.weibull("age", event="status", group="centre")
+    fit = spec.fit(table, seed=2, draws=50, tune=200, chains=2, progress=False)
+    rows = Followed.of(table["time"], table["status"])
+    for test in (table, table.drop(columns="centre")):
+        found = fit.metrics(test, times=[200, 400])
+        survival = fit.survival(test, [400.0]).draws.stack(sample=("chain", "draw")).transpose("sample", "row", "time")
+        exact = brier(survival.values[..., 0], rows, censoring_curve(rows), 400.0)
+        assert found.draws["brier"].values[:, 1] == pytest.approx(exact, abs=1e-12)
+    with pytest.raises(DataError, match="not in the fitted data"):
+        fit.metrics(table.assign(centre="c9"))
 
 
 def test_rows_that_metrics_cannot_weigh(fit, table):

@@ -234,7 +234,7 @@ def fit_metrics(
 ) -> SurvivalMetrics:
     """See `SurvivalFit.metrics`."""
     _check(fit, prob, kind, censoring, draws)
-    coded = encode(test, fit.spec.columns(), levels={k: v for k, v in fit.levels.items()})
+    coded = _coded(fit, test)
     rows, keep = _outcomes(coded)
     curve = scored.censoring_curve(rows if censoring == "test" else _training(fit))
     at, horizon = _horizons(rows, times, tau, curve, censoring)
@@ -278,6 +278,15 @@ def _check(fit: SurvivalFit, prob: float, kind: str, censoring: str, draws: int)
             f"metrics: this model is of survival net of the background hazard ({fit.spec.background!r}), but outcomes are "
             "events of any cause, so they cannot score it. Fit without background, or judge the fit by its sensitivity."
         )
+
+
+def _coded(fit: SurvivalFit, test: Any) -> Rows:
+    """The test table with the labels of the fit; one without the column of groups is predicted for the mean group."""
+    group = fit.spec.group
+    given = test.keys() if isinstance(test, dict) else getattr(test, "columns", (group,))
+    wanted = [c for c in fit.spec.columns() if c.role != "group" or group in list(given)]
+    roles = {c.role for c in wanted}
+    return encode(test, wanted, levels={k: v for k, v in fit.levels.items() if k in roles})
 
 
 def _outcomes(coded: Rows) -> tuple[Followed, NDArray[np.bool_]]:
