@@ -39,8 +39,8 @@ LABELS = {
     "auc": ("cumulative/dynamic AUC", "1"),
     "brier": ("IPCW Brier score", "0"),
     "integrated_brier": ("integrated Brier score", "0"),
-    "calibration_slope": ("calibration slope", "1, right"),
-    "observed_over_expected": ("observed / expected events", "1, right"),
+    "calibration_slope": ("calibration slope", "exactly 1"),
+    "observed_over_expected": ("observed / expected events", "exactly 1"),
     "ici": ("integrated calibration index", "0"),
     "d_calibration": ("D-calibration statistic", "small"),
 }
@@ -142,7 +142,8 @@ class SurvivalMetrics:
             return "not computed", _WHY.get(name, "no pair of rows can be compared")
         if good < size:
             return "partly computed", f"{size - good} of {size} draws have none and are left out"
-        if horizon in self.few or (name == "integrated_brier" and self.few) or (name == "uno_c" and self.tau in self.few):
+        timed = name in ("auc", "brier", "uno_c", "ici")
+        if (timed and horizon in self.few) or (name == "integrated_brier" and set(self.few) & set(self.times)):
             return "unreliable", f"under {_FEW} rows at risk, or under {_RARE:.0%} uncensored by then"
         return "ok", ""
 
@@ -234,7 +235,7 @@ def fit_metrics(
 ) -> SurvivalMetrics:
     """See `SurvivalFit.metrics`."""
     _check(fit, prob, kind, censoring, draws)
-    coded = encode(test, fit.spec.columns(), levels={k: v for k, v in fit.levels.items()})
+    coded = _coded(fit, test)
     rows, keep = _outcomes(fit.spec, coded)
     curve = scored.censoring_curve(rows if censoring == "test" else _training(fit))
     at, horizon = _horizons(rows, times, tau, curve, censoring)
@@ -255,8 +256,8 @@ def fit_metrics(
     same = np.stack([np.full(len(rows.time), float(marginal.at(t))) for t in at])
     null = np.array([scored.brier(s, rows, curve, t, left=left)[0] for s, t in zip(same, at, strict=True)])
     nothing = xr.Dataset({"brier": (("time",), null), "integrated_brier": ((), scored.integrated(null, at)[0])}, coords)
-    at_risk = np.array([(rows.time > t).sum() for t in at])
-    few = tuple(float(t) for t, n in zip(at, at_risk, strict=True) if n < _FEW or float(curve.at(t)) < _RARE)
+    every = sorted({*map(float, at), horizon})
+    few = tuple(t for t in every if (rows.time > t).sum() < _FEW or float(curve.at(t)) < _RARE)
     warnings, notes = _told(fit, coded, at, horizon, len(used), left)
     total, events = float(rows.weight.sum()), float((rows.weight * rows.event).sum())
     return SurvivalMetrics(
@@ -278,6 +279,15 @@ def _check(fit: SurvivalFit, prob: float, kind: str, censoring: str, draws: int)
             f"metrics: this model is of survival net of the background hazard ({fit.spec.background!r}), but outcomes are "
             "events of any cause, so they cannot score it. Fit without background, or judge the fit by its sensitivity."
         )
+
+
+def _coded(fit: SurvivalFit, test: Any) -> Rows:
+    """The test table with the labels of the fit; one without the column of groups is predicted for the mean group."""
+    group = fit.spec.group
+    given = test.keys() if isinstance(test, dict) else getattr(test, "columns", (group,))
+    wanted = [c for c in fit.spec.columns() if c.role != "group" or group in list(given)]
+    roles = {c.role for c in wanted}
+    return encode(test, wanted, levels={k: v for k, v in fit.levels.items() if k in roles})
 
 
 def _outcomes(spec: FlexibleSurvival, coded: Rows) -> tuple[Followed, NDArray[np.bool_]]:
@@ -331,13 +341,13 @@ def _horizons(
     for name, value in [*(("times", float(t)) for t in at), ("tau", horizon)]:
         if not 0.0 < value < rows.time.max():
             raise SpecificationError(
-                f"{name}: {value:g} does not lie within the follow-up of the test rows, 0 to {rows.time.max():g}: nobody is "
-                "left there to score. Choose earlier times."
+                f"{name}: {value:g} does not lie within the follow-up of the test rows, 0 to {rows.time.max():g}: nobody "
+                "is left there to score. Choose earlier times."
             )
         if not curve.at(value) > 0.0 or not (curve.at(rows.time[rows.event & (rows.time <= value)]) > 0.0).all():
             raise SpecificationError(
-                f"{name}: by {value:g} every row of the {censoring} set was censored, so no weight makes up for them. Choose "
-                "earlier times" + (", or censoring='test'." if censoring == "training" else ".")
+                f"{name}: nobody of the {censoring} set was followed past {value:g}, so no weight makes up for who was "
+                "censored. Choose earlier times" + (", or censoring='test'." if censoring == "training" else ".")
             )
     return at, horizon
 
@@ -410,9 +420,8 @@ def _told(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What must be known before the numbers are used, and what else."""
     warnings, notes = [], []
-    status = fit.verdict.status.value
-    if status not in ("PASS", "WARN"):
-        warnings.append(f"The fit is {status}: {str(fit.verdict).splitlines()[0]}.")
+    if fit.verdict.status.value != "PASS":
+        warnings.append(f"The fit: {str(fit.verdict).splitlines()[0]}.")
     if coded.digest == fit.provenance["data"]["digest"]:
         warnings.append("These are the rows that were fitted: the scores are apparent ones, better than new rows would have.")
     late = sorted({float(t) for t in (*at, tau) if t > fit.follow_up})

@@ -357,7 +357,7 @@ class SurvivalFit(FigureMethods, Fit):
         ----------
         test : table
             Rows with times, events and covariates in the columns of the fit, followed from time 0; better not those that were
-            fitted.
+            fitted. Where the model has groups and the table has not, predictions are those of the mean group.
         times : array_like, optional
             Ascending times by which events are predicted, in the user's unit, for AUC(t) and Brier(t); the integrated score is
             the mean of Brier(t) over the time from the first to the last of them. Not given: the times by which 10, 25, 50, 75
