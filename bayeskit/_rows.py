@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bayeskit.errors import SpecificationError, suggest
 
-Kind = Literal["label", "number", "integer", "binary", "count", "level"]
+Kind = Literal["label", "number", "integer", "binary", "count", "level", "covariate"]
 EXACT = 2**53  # integers below this are exact in float64; nothing above it is accepted
 
 
@@ -30,7 +30,8 @@ class Column:
     kind
         ``"label"`` names a group; ``"number"`` is a finite number; ``"integer"`` a whole number;
         ``"binary"`` 0 or 1 (or false or true); ``"count"`` a whole number from 0; ``"level"`` a whole
-        number from `low` to `high`.
+        number from `low` to `high`; ``"covariate"`` a label where the table holds text or categories, else a number:
+        what it is stands in the rows, which have levels for a label.
     sentence
         What a row of it means; ends in no full stop. Printed in errors and documents.
     required
@@ -67,12 +68,12 @@ class Column:
             repeated = sorted({name for name in self.name if self.name.count(name) > 1})
             if not self.name or repeated:
                 raise SpecificationError(f"{where}: name must hold different column names; got {self.name!r}.")
-            if self.kind == "label":
-                raise SpecificationError(f"{where}: a label is one column; got the columns {self.name!r}.")
+            if self.kind in ("label", "covariate"):
+                raise SpecificationError(f"{where}: a {self.kind} is one column; got the columns {self.name!r}.")
         if self.levels is not None and (self.kind != "label" or len(set(self.levels)) != len(self.levels)):
             raise SpecificationError(f"{where}: levels are different labels of a label column; got {self.levels!r}.")
-        if self.kind == "label" and (self.low is not None or self.high is not None):
-            raise SpecificationError(f"{where}: a label has no bounds; got low={self.low!r}, high={self.high!r}.")
+        if self.kind in ("label", "covariate") and (self.low is not None or self.high is not None):
+            raise SpecificationError(f"{where}: a {self.kind} has no bounds; got low={self.low!r}, high={self.high!r}.")
         if self.kind == "level" and (self.low is None or self.high is None or not self.low <= self.high):
             raise SpecificationError(f"{where}: a level needs low <= high; got low={self.low!r}, high={self.high!r}.")
 
@@ -102,6 +103,8 @@ class Column:
             text = f"one label from {list(self.levels)}" if self.levels else "a label: any text, or a whole number"
         elif self.kind == "binary":
             text = "0 or 1, or false or true"
+        elif self.kind == "covariate":
+            text = "a finite number, or a label"
         else:
             noun = "finite number" if self.kind == "number" else "whole number"
             low, high = self.bounds

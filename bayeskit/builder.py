@@ -20,6 +20,7 @@ import numpy as np
 
 from bayeskit.assumptions import Assumption, Prior
 from bayeskit.errors import SpecificationError, suggest
+from bayeskit.hooks import ModelHooks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from bayeskit.intake import Column, Rows
     from bayeskit.mode import Mode
     from bayeskit.prior_check import PriorPredictive
-    from bayeskit.sensitivity.bounds import IdentifiedSet
 
 __all__ = ["ModelBuilder", "Simulation", "plain"]
 
@@ -52,7 +52,7 @@ class Simulation:
     parameters: dict[str, np.ndarray]
 
 
-class ModelBuilder(ABC):
+class ModelBuilder(ModelHooks, ABC):
     """A frozen specification of a model: subclass it as a frozen dataclass and write the six declarations.
 
     The laws a subclass obeys, checked by the contract tests over every registered model:
@@ -78,6 +78,10 @@ class ModelBuilder(ABC):
                     f"{cls.__name__} has no setting {name!r}.{suggest(name, known)} Its settings: {', '.join(known)}."
                 )
         return super().__new__(cls)
+
+    row_dims: ClassVar[tuple[str, ...]] = ()
+    """Dimensions of such statistics whose entries are single rows. What has none of them is saved in any case, so that a loaded
+    run can list its assumptions, be reweighted and predict."""
 
     # -- the six declarations
     # -------------------------------------------------------------------------------------
@@ -123,127 +127,6 @@ class ModelBuilder(ABC):
 
         With `like` the table has the design of those statistics; otherwise the design that `sizes` describe.
         """
-
-    # -- hooks with a default
-    # -------------------------------------------------------------------------------------
-
-    @property
-    def default_target_accept(self) -> float:
-        """Target acceptance of the step size adaptation where none is asked for."""
-        return 0.9
-
-    def log_constraint(
-        self, values: Mapping[str, np.ndarray], statistics: xr.Dataset, dials: Mapping[str, float]
-    ) -> dict[str, np.ndarray]:
-        """Log weight (at most 0) of every constraint, per draw: the NumPy twin of ``graph.constraint``.
-
-        `values` maps variables to arrays with the draws first. Needed only by models that have constraints.
-        """
-        return {}
-
-    def units(self, statistics: xr.Dataset) -> tuple[str, ...]:
-        """Names by which influence can be asked: "row" (the finest unit the statistics know), then columns such as "judge".
-
-        A model that names any also writes `drop_units`, and `unit_counts` where a unit is not a dimension of the statistics.
-        """
-        return ()
-
-    def unit_counts(self, statistics: xr.Dataset, by: str) -> xr.DataArray:
-        """The units of one kind: dimension ``unit`` with their labels; values are how many identical ones each stands for.
-
-        Where identical rows are folded into counts, a unit is one of them and is deleted once. By default the labels of the
-        dimension `by`, each for itself.
-        """
-        import xarray as xr
-
-        labels = [str(x) for x in statistics[by].values]
-        return xr.DataArray(np.ones(len(labels), dtype=np.int64), {"unit": labels}, ("unit",), name=by)
-
-    def drop_units(self, statistics: xr.Dataset, by: str, places: np.ndarray) -> xr.Dataset:
-        """The same statistics less the data of some units: the hook behind `without`.
-
-        `places` are positions in `unit_counts`; one that comes twice takes two of its identical rows. Dimensions of parameters
-        stay, so that what nobody speaks of any more follows its prior, and the compiled model is the same.
-        """
-        raise NotImplementedError(f"{type(self).__name__} names units but has no drop_units.")
-
-    def log_likelihood_of(
-        self, draws: xr.Dataset, statistics: xr.Dataset, by: str, dials: Mapping[str, float] | None = None
-    ) -> xr.DataArray:
-        """What each unit adds to the log likelihood: log p(all data) - log p(all data but the unit).
-
-        Parameters
-        ----------
-        draws : Dataset
-            Every variable that has a prior; dimensions chain and draw first.
-        statistics : Dataset
-            Sufficient statistics.
-        by : str
-            Kind of unit, one of `units`.
-        dials : mapping, optional
-            The dials of the fit.
-
-        Returns
-        -------
-        DataArray, dimensions chain, draw, unit
-            Natural logarithms; of ONE of the identical rows that a unit stands for. This default calls the compiled
-            likelihood for every unit and draw (0.1 to 1 ms each); a model that can do better overrides it.
-        """
-        from bayeskit.engine import deletion_effects
-
-        return deletion_effects(self, draws, statistics, by, self.set_dials(statistics, dials))
-
-    @property
-    def bounds_draws(self) -> int:
-        """For how many draws `Fit.bounds` asks for the identified set where no number is given."""
-        return 1000
-
-    def identified_set(
-        self,
-        draws: xr.Dataset,
-        statistics: xr.Dataset,
-        dials: Mapping[str, float],
-        name: str,
-        weights: np.ndarray,
-    ) -> IdentifiedSet:
-        """For each draw, the set of values of some quantities that fit the data exactly as well as the draw does.
-
-        Written by models that are identified only in part. The law: a draw is a point of its own set.
-
-        Parameters
-        ----------
-        draws : Dataset
-            Parameters; dimensions chain and draw first.
-        statistics : Dataset
-            The sufficient statistics.
-        dials : mapping of str to float
-            The value of every dial.
-        name : str
-            The estimand that the quantities belong to.
-        weights : ndarray, shape (Q, *shape of the estimand)
-            Each quantity is the sum of the estimand's elements with these weights: one element, or a difference of two.
-
-        Returns
-        -------
-        IdentifiedSet
-            Ends of shape (chains, draws, Q), with the assumptions that are kept and dropped by name.
-
-        Raises
-        ------
-        SpecificationError
-            If the model declares no bounds, or none for this estimand.
-        """
-        raise SpecificationError(
-            f"{type(self).__name__} declares no bounds: it does not say which values of '{name}' the data alone allow. "
-            "Ask fit.sensitivity() or fit.sweep(...) what the answer rests on; a model's author writes identified_set."
-        )
-
-    def canonical(self) -> Self:
-        """The specification with every setting in its plainest form ("auto" resolved, presets as numbers).
-
-        Two specifications with equal canonical forms are one model; `Fit.alternatives` lists it once.
-        """
-        return self
 
     # -- what the kit gives
     # ---------------------------------------------------------------------------------------
@@ -309,6 +192,14 @@ class ModelBuilder(ABC):
     def statistics(self, table: Any) -> xr.Dataset:
         """The sufficient statistics of a table."""
         return self.reduce(self.encode(table))
+
+    def aggregated(self, statistics: xr.Dataset) -> xr.Dataset | None:
+        """What of the statistics is about no single row; None where nothing is."""
+        if not self.row_level_statistics:
+            return statistics
+        if not self.row_dims:
+            return None
+        return statistics.drop_vars([n for n, v in statistics.variables.items() if set(v.dims) & set(self.row_dims)])
 
     def dials(self, statistics: xr.Dataset) -> dict[str, float]:
         """The default value of every dial."""
@@ -427,6 +318,8 @@ class ModelBuilder(ABC):
         """Simulation-based calibration on one compiled model; see `bayeskit.calibration.calibrate`."""
         from bayeskit.calibration import calibrate
 
+        if self.no_calibration:
+            raise SpecificationError(f"{type(self).__name__} cannot be calibrated as it is: {self.no_calibration}")
         return calibrate(self, simulations=simulations, seed=seed, progress=progress, **sizes)
 
     def draw_prior(

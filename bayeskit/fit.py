@@ -59,6 +59,10 @@ class Fit(SensitivityMethods):
         Versions, seed, sampling settings, data digest, counts and times.
     partial : bool
         True if the run was cut short: its verdict is never PASS.
+    notes : tuple of str
+        What was noticed while the table was read.
+    kept : xarray.Dataset or None
+        In a fit that was loaded without its statistics: what of them is about no single row.
     """
 
     spec: ModelBuilder
@@ -69,6 +73,7 @@ class Fit(SensitivityMethods):
     provenance: dict[str, Any]
     partial: bool = False
     notes: tuple[str, ...] = field(default=())
+    kept: xr.Dataset | None = None
 
     @property
     def estimands(self) -> xr.Dataset:
@@ -83,14 +88,23 @@ class Fit(SensitivityMethods):
     @cached_property
     def assumptions(self) -> tuple[Assumption, ...]:
         """Everything this fit rests on."""
-        return self.spec.assumptions(self._need_statistics("list the assumptions"))
+        return self.spec.assumptions(self._need_design("list the assumptions"))
+
+    @property
+    def design(self) -> xr.Dataset | None:
+        """What of the statistics is about no single row; None in a loaded fit of a model whose statistics are all rows."""
+        return self.kept if self.statistics is None else self.spec.aggregated(self.statistics)
 
     @cached_property
     def verdict(self) -> Verdict:
         """PASS, WARN, FAIL or NOT COMPUTED, with the checks behind it and what to do next."""
         from bayeskit.checks import run_checks
 
-        return run_checks(self.draws, headline=self._headline(), partial=self.partial, extra=self._identification())
+        # estimands that may be the same in every draw without a fault, such as a cured share of 0
+        still = tuple(str(n) for n, v in self.estimands.data_vars.items() if v.attrs.get("point_mass"))
+        return run_checks(
+            self.draws, headline=self._headline(), fixed=still, partial=self.partial, extra=self._identification()
+        )
 
     @property
     def checks(self) -> tuple[CheckResult, ...]:
@@ -102,11 +116,12 @@ class Fit(SensitivityMethods):
 
     def _identification(self) -> tuple[CheckResult, ...]:
         """How much each parameter learned from the data: a note, never a failure."""
-        if self.statistics is None:
+        design = self.statistics if self.design is None else self.design
+        if design is None:
             return ()
         from bayeskit.checks import overlap_note
 
-        prior = prior_draws(self.spec, self.statistics, self.dials, 400, np.random.default_rng(0))
+        prior = prior_draws(self.spec, design, self.dials, 400, np.random.default_rng(0))
         return (overlap_note(prior, self.posterior[list(prior.data_vars)]),)
 
     def summary(
@@ -200,6 +215,9 @@ class Fit(SensitivityMethods):
         merged = {**{k: v for k, v in self.dials.items() if k in known}, **(dials or {})}
         found = run(self.spec, statistics, settings, dials=merged, rows=rows, data=digest, levels=self.levels)
         return _less(found, removed) if removed else found
+
+    def _need_design(self, purpose: str) -> xr.Dataset:
+        return self._need_statistics(purpose) if self.design is None else self.design
 
     def _need_statistics(self, purpose: str) -> xr.Dataset:
         if self.statistics is None:
@@ -323,7 +341,7 @@ def assemble(
     groups = {
         "posterior": posterior,
         "sample_stats": stats[[n for n in KEPT_STATS if n in stats]],
-        "estimands": _label(spec.estimands(posterior, statistics), statistics),
+        "estimands": _label(spec.estimands_under(posterior, statistics, dials), statistics),
         "log_prior": xr.Dataset({n: (("chain", "draw"), v) for n, v in prior.items()}, _chain_draw(posterior)),
         "log_likelihood": xr.Dataset({"total": (("chain", "draw"), recorded)}, _chain_draw(posterior)),
     }

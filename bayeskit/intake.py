@@ -81,7 +81,7 @@ def encode(
     _check_request(columns, levels, new_levels, fold)
     opened: Table = table if isinstance(table, _CodedTable) else open_table(table)
     coder = _Coder(dict(levels or {}), new_levels)
-    present = [column for column in columns if _present(column, opened, coder.notes)]
+    present = [_settled(column, opened, coder.known) for column in columns if _present(column, opened, coder.notes)]
     wanted = [(name, _mode(column)) for column in present for name in column.names]
     data = opened.read(list(dict.fromkeys(wanted)), fold=fold)
     if data.n == 0:
@@ -112,7 +112,7 @@ def _check_request(columns: Sequence[Column], levels: Mapping[str, Sequence[str]
         raise SpecificationError(f"encode: the roles {repeated} are declared more than once.")
     if new_levels not in ("error", "population"):
         raise SpecificationError(f"encode: new_levels is 'error' or 'population'; got {new_levels!r}.")
-    labels = [column.role for column in columns if column.kind == "label"]
+    labels = [column.role for column in columns if column.kind in ("label", "covariate")]
     for role, names in (levels or {}).items():
         if role not in labels:
             hint = suggest(role, labels)
@@ -149,6 +149,25 @@ def _present(column: Column, table: Table, notes: list[str]) -> bool:
             fix=f"name one of its columns: {names}{more}." if names else "the table has no columns with names.",
         )
     return True
+
+
+def _settled(column: Column, table: Table, known: Mapping[str, Sequence[str]]) -> Column:
+    """A covariate as what the table holds: labels where it is text or categories, 0 and 1 for false and true, else numbers.
+
+    Where the fit knows labels of it, it is a label whatever the new table holds.
+    """
+    if column.kind != "covariate":
+        return column
+    if column.role in known:
+        return replace(column, kind="label")
+    source = table.read([(column.names[0], "number")]).columns[column.names[0], "number"]
+    words = len(source.bad_rows) > 0 and len(source.bad_rows) == int((~source.null).sum())  # of a CSV file: not one number
+    if source.kind == "text" or source.dtype == "category" or words:
+        truth = table.read([(column.names[0], "binary")]).columns[column.names[0], "binary"]
+        if truth.kind == "bool" or (words and not len(truth.bad_rows)):
+            return replace(column, kind="binary")
+        return replace(column, kind="label")
+    return replace(column, kind="binary" if source.kind == "bool" else "number")
 
 
 def _mode(column: Column) -> Mode:
@@ -463,5 +482,5 @@ def _reopen(
         renamed.append(replace(column, name=rows.levels[column.role] if wide else column.role))
     if "count" in rows.columns and all(column.role != "count" for column in columns):
         renamed.append(_COUNT)  # folded rows keep their weights
-    labels = {column.role for column in columns if column.kind == "label"} & set(rows.levels)
+    labels = {column.role for column in columns if column.kind in ("label", "covariate")} & set(rows.levels)
     return _CodedTable(rows), renamed, {**{role: rows.levels[role] for role in labels}, **(levels or {})}

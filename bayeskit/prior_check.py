@@ -152,11 +152,14 @@ class PriorPredictive:
         Statistics of the simulated tables, with a leading dimension ``draw``.
     observed : Dataset
         The statistics of the table itself.
+    refused : int
+        Simulated tables that the model would not take as data, such as ones without any event; the others are compared.
     """
 
     estimands: Any
     statistics: Any
     observed: Any
+    refused: int = 0
 
     def tail(self, name: str) -> np.ndarray:
         """Share of simulated values at or below the observed one, per element of a statistic."""
@@ -164,7 +167,10 @@ class PriorPredictive:
         return np.asarray((simulated < observed).mean(0) + 0.5 * (simulated == observed).mean(0))
 
     def __repr__(self) -> str:
-        lines = [f"PriorPredictive: {self.statistics.sizes['draw']} simulated tables of the same design"]
+        size = self.statistics.sizes["draw"]
+        lines = [f"PriorPredictive: {size} simulated tables of the same design"]
+        if self.refused:
+            lines[0] += f"; {self.refused} of {size + self.refused} are left out, for the model takes no such data"
         for name in self.statistics:
             tail = self.tail(str(name))
             out = float(np.mean((tail < 0.005) | (tail > 0.995)))
@@ -178,16 +184,32 @@ def prior_predictive(
     """Simulate tables of the same design from the prior and reduce them as the observed one was.
 
     Statistics whose shape depends on the data (observed patterns) are left out: they have nothing to compare
-    with.
+    with. Tables that the model refuses as data are counted.
+
+    Raises
+    ------
+    SpecificationError
+        If it refuses all of them.
     """
     import xarray as xr
 
+    from bayeskit.errors import DataError, SpecificationError
+
     rng = np.random.default_rng(seed)
-    simulated = []
+    simulated: list[xr.Dataset] = []
+    refused: list[DataError] = []
     for _ in range(draws):
         simulation = spec.simulate(rng, like=statistics, dials=dials)
-        simulated.append(spec.statistics(simulation.table))
+        try:
+            simulated.append(spec.statistics(simulation.table))
+        except DataError as fault:
+            refused.append(fault)
+    if not simulated:
+        raise SpecificationError(
+            f"The prior gives no table that the model takes as data: all {draws} were refused, the first because "
+            f"{str(refused[0]).splitlines()[0]} Look at the priors of the parameters that the tables depend on."
+        )
     names = [n for n in statistics.data_vars if all(n in s and s[n].shape == statistics[n].shape for s in simulated)]
     stacked = xr.Dataset({n: (("draw", *statistics[n].dims), np.stack([s[n].values for s in simulated])) for n in names})
     prior = prior_draws(spec, statistics, dials, draws, rng)
-    return PriorPredictive(spec.estimands(prior, statistics), stacked, statistics[names])
+    return PriorPredictive(spec.estimands_under(prior, statistics, dials), stacked, statistics[names], len(refused))

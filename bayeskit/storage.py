@@ -30,6 +30,7 @@ __all__ = ["FORMAT_VERSION", "begin_store", "load", "save"]
 FORMAT_VERSION = 1
 _ATTRIBUTE = "bayeskit"
 _STATISTICS = "statistics"
+_DESIGN = "design"
 _BOOLEAN = "boolean"
 _LARGEST_RATIO = 1100  # deflate compresses by 1032 at most
 _STORE_RECORD = "bayeskit_run.json"
@@ -63,6 +64,8 @@ def save(fit: Fit, path: str | Path, *, statistics: bool | None = None) -> Path:
     tree = {name: node.to_dataset() for name, node in fit.draws.children.items()}
     if keep and fit.statistics is not None:
         tree[_STATISTICS] = _plain_attributes(fit.statistics)
+    elif fit.design is not None:
+        tree[_DESIGN] = _plain_attributes(fit.design)
     record = _record(fit, kept=_STATISTICS in tree)
     stored = {name: _storable(data) for name, data in tree.items()}
     record["digest"] = _digest(stored, record)
@@ -123,10 +126,11 @@ def _load_file(path: Path) -> Fit:
         raise StorageError(f"{path.name!r} does not match its own digest: the file was altered or damaged.")
     spec = from_json(record["spec"])
     tree = {k: _revive(v) for k, v in tree.items()}
-    statistics = tree.pop(_STATISTICS, None)
-    if statistics is not None:
-        statistics.attrs = json.loads(statistics.attrs["structure"])
-    return _fit(spec, tree, statistics, record)
+    statistics, design = tree.pop(_STATISTICS, None), tree.pop(_DESIGN, None)
+    for found in (statistics, design):
+        if found is not None:
+            found.attrs = json.loads(found.attrs["structure"])
+    return _fit(spec, tree, statistics, record, design)
 
 
 def _refuse_bombs(opened: xr.DataTree, path: Path) -> None:
@@ -136,7 +140,13 @@ def _refuse_bombs(opened: xr.DataTree, path: Path) -> None:
         raise StorageError(f"{path.name!r} declares {declared} bytes of data, which its length cannot hold: it is damaged.")
 
 
-def _fit(spec: ModelBuilder, tree: dict[str, xr.Dataset], statistics: xr.Dataset | None, record: dict[str, Any]) -> Fit:
+def _fit(
+    spec: ModelBuilder,
+    tree: dict[str, xr.Dataset],
+    statistics: xr.Dataset | None,
+    record: dict[str, Any],
+    kept: xr.Dataset | None = None,
+) -> Fit:
     import xarray as xr
 
     from bayeskit.fit import Fit
@@ -145,7 +155,7 @@ def _fit(spec: ModelBuilder, tree: dict[str, xr.Dataset], statistics: xr.Dataset
     levels = {k: tuple(v) for k, v in record["levels"].items()}
     return cls(
         spec, xr.DataTree.from_dict(dict(tree)), statistics, dict(record["dials"]), levels, record["provenance"],
-        partial=bool(record["partial"]), notes=tuple(record["notes"]),
+        partial=bool(record["partial"]), notes=tuple(record["notes"]), kept=kept,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import bayeskit
 from bayeskit.prior_check import log_prior, prior_draws
 
 EXAMPLES = {
+    "FlexibleSurvival": ({"scale": "x", "shape": "x", "unit": 1.0}, {"n": 150}),
     "JudgeSimplex": ({"levels": 2, "item": "item"}, {"candidates": 4, "judges": 3, "items": 20}),
 }
 """For each model: the settings of a small specification, and the sizes of a small simulated table."""

@@ -29,6 +29,7 @@ __all__ = [
     "interval_plot",
     "matrix_plot",
     "rank_plot",
+    "smooth_density",
 ]
 
 _TOLD = 12  # items told one by one in an alt text
@@ -180,12 +181,12 @@ def density_plot(
     page = canvas(7.4, 2.9)
     ax = page.axes
     if prior is not None:
-        ax.fill_between(grid, _density(_finite(prior, "prior"), grid), color="#c9ced4", lw=0, label="prior")
+        ax.fill_between(grid, smooth_density(_finite(prior, "prior"), grid), color="#c9ced4", lw=0, label="prior")
     for i, (name, x) in enumerate(series.items()):
         look = style(i)
         ax.plot(
             grid,
-            _density(x, grid),
+            smooth_density(x, grid),
             color=look.colour,
             dashes=look.dashes or (1, 0),
             lw=1.9,
@@ -357,7 +358,7 @@ def _finite(values: ArrayLike, name: str) -> np.ndarray:
     return x
 
 
-def _density(x: np.ndarray, grid: np.ndarray) -> np.ndarray:
+def smooth_density(x: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Gaussian kernel density on a fine histogram (Silverman's rule), without SciPy's slow import."""
     spread = min(float(x.std()), float(np.subtract(*np.quantile(x, (0.75, 0.25)))) / 1.349 or math.inf)
     step = grid[1] - grid[0]

@@ -45,8 +45,7 @@ def sensitivity(
     **sampling: Any,
 ) -> Sensitivity:
     """Ask of every assumption how far it moves every quantity; see `Fit.sensitivity`."""
-    if fit.statistics is None:
-        fit._need_statistics("be analysed for sensitivity")
+    fit._need_design("be analysed for sensitivity")
     climbs = rungs(ladder)
     if sampling and not verify and "refit" not in climbs:
         raise SpecificationError(f"{next(iter(sampling))} is for refits: there are none without ladder='auto' or verify=True.")
@@ -116,8 +115,8 @@ def _component(prior: Any, assumption: Assumption) -> FloatArray:
 def _turn(fit: Fit, assumption: Assumption, name: str, quantities: FloatArray) -> DialDerivative:
     """Derivative for one dial; nothing where the dial enters the likelihood alone."""
     dial, zero = assumption.dials[name], np.zeros(quantities.shape[:2])
-    spec, statistics, draws = fit.spec, fit.statistics, fit.posterior
-    assert statistics is not None
+    spec, draws = fit.spec, fit.posterior
+    statistics = fit._need_design("be analysed for sensitivity")
 
     def log_density(dials: Mapping[str, float]) -> FloatArray:
         return log_prior(spec, statistics, dials, draws, only=assumption.name).get(assumption.name, zero)

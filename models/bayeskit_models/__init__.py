@@ -8,5 +8,7 @@ nothing here is imported until it is used. Small data sets with their provenance
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
-    __name__, submodules=["datasets", "judges"], submod_attrs={"judges": ["JudgeSimplex"]}
+    __name__,
+    submodules=["datasets", "judges", "survival"],
+    submod_attrs={"judges": ["JudgeSimplex"], "survival": ["FlexibleSurvival"]},
 )

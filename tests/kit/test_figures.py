@@ -82,7 +82,7 @@ def test_figures_refuse_what_cannot_be_drawn(call):
 
 def test_density_integrates_to_one():
     grid = np.linspace(-6, 6, 256)
-    y = fg._density(RNG.normal(size=20_000), grid)
+    y = fg.smooth_density(RNG.normal(size=20_000), grid)
     assert np.trapezoid(y, grid) == pytest.approx(1, abs=0.01)
     assert y.max() == pytest.approx(1 / np.sqrt(2 * np.pi), abs=0.03)
 
