@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -214,6 +214,7 @@ def _summarise(
     told = tuple(dict.fromkeys(errors))[:3]
     if not runs:
         raise SamplingError(f"Every one of {simulations} simulated fits failed. {' '.join(told)}".strip())
+    runs = _matched_by_place(runs)
     table = {k: np.array([r.ranks[k] for r in runs if k in r.ranks]) for k in dict.fromkeys(k for r in runs for k in r.ranks)}
     table |= _given_data(runs, thin_to)
     used = {k: _statistic(v, thin_to + 1)[0] for k, v in table.items()}
@@ -229,6 +230,40 @@ class _Run:
     ranks: dict[str, int]
     truths: dict[str, float]
     statistics: dict[str, np.ndarray]
+
+
+def _matched_by_place(runs: Sequence[_Run]) -> list[_Run]:
+    """Give quantities one name where their labels follow the data, such as survival at each table's own median time.
+
+    Such a quantity is as good a test as any other, but only with the ranks of all simulations together: under labels of their
+    own each would be tested on a single rank. Elements are matched by their place in the variable; a variable that has not as
+    many in every simulation is left as it is.
+    """
+    named = [_by_variable(r.ranks) for r in runs]
+    changed: set[str] = set()
+    for name in named[0]:
+        own = [ranks.get(name, []) for ranks in named]
+        if len({tuple(labels) for labels in own}) > 1 and len({len(labels) for labels in own}) == 1:
+            changed.add(name)
+    out = []
+    for run, ranks in zip(runs, named, strict=True):
+        new = {label: f"{name}[place {k + 1}]" for name in changed for k, label in enumerate(ranks[name])}
+        out.append(
+            replace(
+                run,
+                ranks={new.get(k, k): v for k, v in run.ranks.items()},
+                truths={new.get(k, k): v for k, v in run.truths.items()},
+            )
+        )
+    return out
+
+
+def _by_variable(labels: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Labels of elements, such as "survival[12.5]", by the variable before the bracket."""
+    out: dict[str, list[str]] = {}
+    for label in labels:
+        out.setdefault(label.split("[", 1)[0], []).append(label)
+    return out
 
 
 def _given_data(runs: Sequence[_Run], count: int) -> dict[str, np.ndarray]:
@@ -330,4 +365,14 @@ def _test_quantities(spec: ModelBuilder, draws: xr.Dataset, statistics: xr.Datas
     estimands = spec.estimands(draws, statistics)
     headline = [str(n) for n, v in estimands.data_vars.items() if v.attrs.get("headline")]
     names, values = flatten(estimands[headline])
-    return labels + [f"estimand {n}" for n in names], np.concatenate([*blocks, values], axis=2)
+    return _distinct(labels + [f"estimand {n}" for n in names]), np.concatenate([*blocks, values], axis=2)
+
+
+def _distinct(labels: list[str]) -> list[str]:
+    """Number the labels that come twice (two times that round to the same digits), so that no rank overwrites another."""
+    seen: dict[str, int] = {}
+    out = []
+    for label in labels:
+        seen[label] = seen.get(label, 0) + 1
+        out.append(label if seen[label] == 1 else f"{label} #{seen[label]}")
+    return out

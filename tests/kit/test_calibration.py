@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bayeskit import SamplingError, SpecificationError
-from bayeskit.calibration import _given_data, _Run, _statistic, calibrate, ecdf_band
+from bayeskit.calibration import _distinct, _given_data, _matched_by_place, _Run, _statistic, calibrate, ecdf_band
 from bayeskit.engine import compile_count
 
 SHORT = {"draws": 150, "tune": 150, "chains": 2, "progress": False, "n": 4, "groups": 3}
@@ -81,6 +81,24 @@ def test_data_that_never_vary_give_no_test():
     runs = [_Run({"q": 1}, {"q": float(i)}, {"x": np.ones(3)}) for i in range(60)]
     assert _given_data(runs, 50) == {}
     assert _given_data(runs[:10], 50) == {}
+
+
+def test_quantities_labelled_by_the_data_are_matched_by_place():
+    """Survival at each table's own times is one quantity, tested on the ranks of all simulations and not on one rank each."""
+    runs = [
+        _Run({"mu": 1, f"s[{t}]": 2 + t, f"s[{t + 9}]": 5, "w[1]": 0}, {"mu": 0.1, f"s[{t}]": 0.2 + t, "w[1]": 0.3}, {})
+        for t in range(3)
+    ]
+    found = _matched_by_place(runs)
+    assert all(list(r.ranks) == ["mu", "s[place 1]", "s[place 2]", "w[1]"] for r in found)
+    assert [r.ranks["s[place 1]"] for r in found] == [2, 3, 4] and [r.ranks["s[place 2]"] for r in found] == [5, 5, 5]
+    assert [r.truths["s[place 1]"] for r in found] == [0.2, 1.2, 2.2] and found[0].truths["w[1]"] == 0.3
+    uneven = [_Run({"s[1]": 1}, {}, {}), _Run({"s[1]": 1, "s[2]": 2}, {}, {})]
+    assert [r.ranks for r in _matched_by_place(uneven)] == [r.ranks for r in uneven]
+
+
+def test_labels_that_come_twice_are_numbered():
+    assert _distinct(["s[1]", "t", "s[1]", "s[1]"]) == ["s[1]", "t", "s[1] #2", "s[1] #3"]
 
 
 def test_too_few_simulations_are_refused():
