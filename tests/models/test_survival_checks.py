@@ -11,6 +11,7 @@ pytest.importorskip("pymc")
 
 import xarray as xr
 
+from bayeskit.errors import SpecificationError
 from bayeskit.verdict import Status
 from bayeskit_models import datasets
 from bayeskit_models.survival import FlexibleSurvival
@@ -142,3 +143,14 @@ def test_a_separated_covariate_and_a_fixed_scale_are_told():
     assert check(fit, "unit").status is Status.WARN and "unit=1" in check(fit, "unit").text
     mixed = spec.statistics({"time": time, "event": event, "x": np.cos(7 * time)})
     assert int(mixed["separated"].sum()) == 0
+
+
+def test_prior_prediction_counts_tables_without_events():
+    """A prior under which next to nobody has the event: such tables are no data, and are told, not lost."""
+    spec = FlexibleSurvival(unit=1.0)
+    table = {"time": [0.2, 0.4, 0.3], "event": [1, 0, 1]}
+    found = spec.prior_predictive(table, draws=60, seed=0)
+    assert found.refused > 0 and found.refused + found.statistics.sizes["draw"] == 60
+    assert f"{found.refused} of 60 are left out" in repr(found)
+    with pytest.raises(SpecificationError, match=r"all 20 were refused, the first because .*no row that counts has an event"):
+        spec.prior_predictive(table, draws=20, seed=0, dials={"scale_intercept.mu": -40.0, "scale_intercept.sigma": 0.1})

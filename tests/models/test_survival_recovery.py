@@ -124,8 +124,8 @@ def in_sd(fit, values):
 def test_posterior_means_against_maximum_likelihood(name, menu):
     """Under weak priors, within half a posterior sd; no divergences, R-hat below 1.01.
 
-    Which priors are weak depends on what the data say of kappa. lung and rossi say little; there the default ones agree with
-    them; in gbsg2 kappa (-0.42) lies 1.2 prior sd below the prior's centre, which moves the power and kappa by 0.4 to 0.6
+    Which priors are weak depends on what the data say of kappa. lung and rossi say little, and there the default ones agree
+    with them; in gbsg2 kappa (-0.42) lies 1.2 prior sd below the prior's centre, which moves the power and kappa by 0.4 to 0.6
     posterior sd: there all parameters are compared under priors four times as wide. Effects agree within 0.3 sd everywhere.
     """
     spec, table = spec_of(name, menu), datasets.load(name)
