@@ -1,6 +1,8 @@
-"""Does a fit find what was put in: coverage at known parameters, calibration over the prior, and maximum likelihood."""
+"""FlexibleSurvival gets back what its data were made from: coverage, calibration that sees planted bugs, maximum likelihood."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -8,87 +10,136 @@ import pytest
 
 pytest.importorskip("pymc")
 
-from bayeskit.builder import Simulation
-from bayeskit.engine import compile_count
+from bayeskit.engine import Sampling, compile_count
+from bayeskit.fit import run
+from bayeskit.summary import flatten
 from bayeskit_models import datasets
-from bayeskit_models.survival import FlexibleSurvival
+from bayeskit_models.survival import FlexibleSurvival, distribution
 
-TRUTH = {"scale_intercept": 0.5, "scale_effect": -0.6, "shape_intercept": 0.3, "shape_effect": 0.2, "tail_intercept": 0.0}
-SPEC = FlexibleSurvival(scale="z", shape="z", unit=1.0, reference="zero")
-CALIBRATED = {"simulations": 60, "seed": 3, "progress": False, "n": 100}
+TRUTH = {
+    "scale_intercept": 0.5,
+    "scale_effect": -0.6,
+    "shape_intercept": 0.3,
+    "shape_effect": 0.2,
+    "tail_intercept": 0.0,
+}
+"""log phi = 0.5 - 0.6 z, log gamma = 0.3 + 0.2 z, lambda = 1, kappa = 0: log(kappa + 1) = 0."""
 
 
-def log_logistic_table(rng, n=1000):
-    """Log-logistic times (kappa 0, lambda 1) by inversion, censored at exponential times of mean 2.5; z is balanced."""
+def recovery_spec() -> FlexibleSurvival:
+    """Priors centred at time 1 and intercepts at z = 0, so that the parameters are those of `TRUTH`."""
+    return FlexibleSurvival.mpr_aft("z", reference="zero", unit=1.0)
+
+
+def simulated(rng: np.random.Generator, n: int = 1000) -> pd.DataFrame:
+    """Rows from the law's own quantiles (not from the model's simulator), z balanced, exponential censoring of mean 2.5."""
     z = np.arange(n) % 2
-    phi, gamma = np.exp(0.5 - 0.6 * z), np.exp(0.3 + 0.2 * z)
-    time = np.expm1(rng.exponential(size=n)) ** (1.0 / gamma) / phi
+    phi = np.exp(TRUTH["scale_intercept"] + TRUTH["scale_effect"] * z)
+    gamma = np.exp(TRUTH["shape_intercept"] + TRUTH["shape_effect"] * z)
+    event = distribution.quantile(rng.uniform(size=n), phi, 1.0, gamma, np.expm1(TRUTH["tail_intercept"]))
     censored = rng.exponential(2.5, n)
-    return {"time": np.minimum(time, censored), "event": (time <= censored).astype(int), "z": z}
+    return pd.DataFrame({"time": np.minimum(event, censored), "event": (event <= censored).astype(int), "z": z})
+
+
+def test_the_simulated_rows_are_of_the_stated_law():
+    """Log-logistic with exponential censoring, by z: the share censored is the integral of S(t) exp(-t / 2.5) / 2.5, here by
+    Gauss-Laguerre of 100 nodes; 4 standard errors of 200 000 rows."""
+    table = simulated(np.random.default_rng(3), 200_000)
+    nodes, weights = np.polynomial.laguerre.laggauss(100)
+    for z in (0, 1):
+        phi, gamma = np.exp(0.5 - 0.6 * z), np.exp(0.3 + 0.2 * z)
+        exact = float(weights @ (1.0 / (1.0 + (phi * 2.5 * nodes) ** gamma)))
+        found = 1.0 - table.loc[table["z"] == z, "event"].mean()
+        assert found == pytest.approx(exact, abs=4.0 * np.sqrt(exact * (1 - exact) / 100_000)), z
+
+
+REPLICATES = 200
 
 
 @pytest.mark.slow
 def test_intervals_cover_the_truth():
-    """200 data sets of 1000 rows, two chains of 400 draws, one compilation: each 95 % interval covers between 90 and 99 %.
+    """95 % intervals of 200 replicates of 1000 rows, one compiled model: coverage from 0.90 to 0.99 for each of the five.
 
-    The standard error of a coverage of .95 over 200 is .015: right intervals fall below .90 once in 500 and above .99 once in
-    2500 times for a parameter. The mean error must be below 0.3 posterior sd (standard error .07).
+    The standard error of a coverage of 0.95 is 0.015, so a right model stays inside with probability over 0.99 for each.
+    Replicates whose chains did not mix (R-hat over 1.05 with 2 x 400 draws) are counted and may not be dropped.
     """
-    rng = np.random.default_rng(42)
-    hits, errors, before = [], [], None
-    for seed in range(200):
-        fit = SPEC.fit(log_logistic_table(rng), draws=400, tune=400, chains=2, seed=seed, progress=False)
+    spec = recovery_spec()
+    covered: dict[str, list[bool]] = {name: [] for name in TRUTH}
+    errors: dict[str, list[float]] = {name: [] for name in TRUTH}
+    worst, divergences, before = [], 0, None
+    for child in np.random.SeedSequence(20201).spawn(REPLICATES):
+        table = simulated(np.random.default_rng(child))
+        settings = Sampling(400, 400, 2, int(child.generate_state(1)[0]), progress=False)
+        fit = run(spec, spec.statistics(table), settings)
         before = compile_count() if before is None else before
-        draws = {n: fit.posterior[n].values.reshape(-1) for n in TRUTH}
-        bounds = {n: np.quantile(v, [0.025, 0.975]) for n, v in draws.items()}
-        hits.append([bounds[n][0] <= TRUTH[n] <= bounds[n][1] for n in TRUTH])
-        errors.append([(draws[n].mean() - TRUTH[n]) / draws[n].std() for n in TRUTH])
+        summary = fit.summary(group="posterior")
+        summary.index = [name.split("[")[0] for name in summary.index]
+        worst.append(float(summary["r_hat"].max()))
+        divergences += int(fit.draws["sample_stats"]["diverging"].sum())
+        for name, value in TRUTH.items():
+            row = summary.loc[name]
+            covered[name].append(bool(row["lower"] <= value <= row["upper"]))
+            errors[name].append(float((row["mean"] - value) / row["sd"]))
+    coverage = {name: float(np.mean(hits)) for name, hits in covered.items()}
+    spread = {name: round(float(np.std(e)), 2) for name, e in errors.items()}
+    print(f"coverage {coverage}, sd of z {spread}, worst R-hat {max(worst):.3f}, divergences {divergences}")
     assert compile_count() == before
-    coverage = dict(zip(TRUTH, np.mean(hits, axis=0), strict=True))
-    bias = dict(zip(TRUTH, np.mean(errors, axis=0), strict=True))
-    print(coverage, bias)
-    assert all(0.90 <= c <= 0.99 for c in coverage.values()), coverage
-    assert all(abs(b) < 0.3 for b in bias.values()), bias
+    assert max(worst) < 1.05 and divergences == 0
+    assert all(0.90 <= share <= 0.99 for share in coverage.values()), coverage
+    # the intervals are neither too wide nor too narrow: the sd of 200 standardised errors has a standard error of 0.05
+    assert all(0.8 <= s <= 1.2 for s in spread.values()), spread
 
 
-def calibrated(cls=FlexibleSurvival, **more):
-    spec = cls(scale="x", shape="x", unit=1.0, reference="zero")
-    return spec.calibrate(**{**CALIBRATED, **more})
+def honest(**changed) -> FlexibleSurvival:
+    """One covariate on scale and shape; `unit` given, so that the priors do not follow the data."""
+    return replace(FlexibleSurvival.mpr_aft("x", reference="zero", unit=1.0), **changed)
+
+
+@dataclass(frozen=True)
+class _Planted(FlexibleSurvival):
+    """Simulates as the honest model does and reads its tables wrongly."""
+
+    def simulate(self, rng=None, **settings):
+        return honest().simulate(rng, **settings)
+
+
+class _IgnoresCensoring(_Planted):
+    def encode(self, table):
+        return super().encode(table.assign(event=1))
+
+
+class _ShiftedCovariate(_Planted):
+    """Every row gets the covariate of the row before it."""
+
+    def encode(self, table):
+        return super().encode(table.assign(x=np.roll(table["x"].to_numpy(), 1)))
+
+
+SBC = {"simulations": 60, "seed": 4, "draws": 250, "tune": 400, "chains": 2, "progress": False, "n": 100}
 
 
 @pytest.mark.slow
-def test_calibration():
-    found = calibrated()
+def test_calibrated():
+    """60 simulations of 100 rows, the kit's simultaneous 95 % band over all test quantities; no failed fit is dropped."""
+    found = honest().calibrate(**SBC)
     print(found)
-    assert found.passed and found.failed <= 3, repr(found)
-
-
-class _IgnoresCensoring(FlexibleSurvival):
-    """Planted bug: whoever was censored is taken to have had the event then."""
-
-    def simulate(self, rng=None, **settings):
-        found = super().simulate(rng, **settings)
-        return Simulation(found.table.assign(event=1), found.parameters)
-
-
-class _ShiftsTheCovariate(FlexibleSurvival):
-    """Planted bug: every subject has the covariate of the next."""
-
-    def simulate(self, rng=None, **settings):
-        found = super().simulate(rng, **settings)
-        return Simulation(found.table.assign(x=np.roll(found.table["x"].to_numpy(), 1)), found.parameters)
+    assert found.passed, found
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bug", ["censoring", "covariate", "prior"])
-def test_calibration_finds_planted_bugs(bug):
-    """The same 60 simulations, of which the right model passes."""
+@pytest.mark.parametrize("bug", ["prior", "censoring", "covariate"])
+def test_calibration_sees_a_planted_bug(bug):
+    """A prior scale a tenth of the simulating one, censored rows read as events, and a covariate shifted by one row."""
     if bug == "prior":
-        found = calibrated(fit_dials={"tail_intercept.sigma": 0.15})
+        found = honest().calibrate(**SBC, fit_dials={"scale_effect.sigma": 0.1})
+        expected = "scale_effect"
     else:
-        found = calibrated({"censoring": _IgnoresCensoring, "covariate": _ShiftsTheCovariate}[bug])
+        wrong = {"censoring": _IgnoresCensoring, "covariate": _ShiftedCovariate}[bug]
+        found = wrong(scale="x", shape="x", reference="zero", unit=1.0).calibrate(**SBC)
+        expected = {"censoring": "estimand survival", "covariate": "scale_effect"}[bug]
     print(found)
-    assert found.offenders, repr(found)
+    assert not found.passed
+    assert any(name.startswith(expected) for name in found.offenders), found
 
 
 SETS = {
@@ -96,59 +147,41 @@ SETS = {
     "gbsg2": ({"duration": "time", "event": "cens"}, "horTh"),
     "rossi": ({"duration": "week", "event": "arrest"}, "fin"),
 }
-MENUS = ("aft", "ph", "mpr_aft", "mpr_ph")
+WIDER = {"lung": 1.0, "gbsg2": 4.0, "rossi": 1.0}
+"""By how much the prior standard deviations are multiplied for the comparison with maximum likelihood.
 
-
-def spec_of(name, menu):
-    settings, covariate = SETS[name]
-    return getattr(FlexibleSurvival, menu)(covariate, reference="zero", **settings)
-
-
-def widened(spec, table, factor):
-    """Dials with every prior's standard deviation `factor` times what it is."""
-    return {k: factor * v for k, v in spec.dials(spec.statistics(table)).items() if k.endswith(".sigma")}
-
-
-def in_sd(fit, values):
-    """Distance of the posterior means from given values in posterior standard deviations, by element."""
-    out = {}
-    for name, value in values.items():
-        draws = fit.posterior[name].values.reshape(-1, np.size(value))
-        out[name] = float(np.abs((draws.mean(0) - np.ravel(value)) / draws.std(0)).max())
-    return pd.Series(out)
+No one width is weak for all. gbsg2 puts log gamma at 0.73 and log(kappa + 1) at -0.52, 1.5 and 1.1 prior standard deviations
+out, so the priors as they are move these two and log phi by 0.4 to 0.6 posterior standard deviations. On lung and rossi the
+likelihood is skewed or flat towards the Gompertz limit (kappa to infinity): under wide priors the mean follows the ridge away
+from the maximum, by 0.5 to 0.9. Effects of covariates agree under either.
+"""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("menu", MENUS)
 @pytest.mark.parametrize("name", SETS)
-def test_posterior_means_against_maximum_likelihood(name, menu):
-    """Under weak priors, within half a posterior sd; no divergences, R-hat below 1.01.
+@pytest.mark.parametrize("menu", ["aft", "ph", "mpr_aft", "mpr_ph"])
+def test_posterior_means_agree_with_maximum_likelihood(name, menu):
+    """All twelve maxima are interior. Half a posterior sd for every parameter; effects also under the priors as they are.
 
-    Which priors are weak depends on what the data say of kappa. lung and rossi say little, and there the default ones agree
-    with them; in gbsg2 kappa (-0.42) lies 1.2 prior sd below the prior's centre, which moves the power and kappa by 0.4 to 0.6
-    posterior sd: there all parameters are compared under priors four times as wide. Effects agree within 0.3 sd everywhere.
+    No divergences, and R-hat below 1.01 for 4 x 2000 draws. The Monte Carlo error of a mean is below 0.04 posterior sd here.
     """
-    spec, table = spec_of(name, menu), datasets.load(name)
-    best = spec.mode(table, prior=False, starts=6)
-    assert best.status == "ok"
-    fit = spec.fit(table, seed=1, draws=2000, tune=1000, progress=False)
-    effects = {k: v for k, v in best.values.items() if k.endswith("_effect")}
-    assert effects and (in_sd(fit, effects) < 0.3).all(), in_sd(fit, effects)
-    wide = fit.refit(dials=widened(spec, table, 4.0)) if name == "gbsg2" else fit
-    print(name, menu, in_sd(wide, best.values).round(2).to_dict())
-    assert (in_sd(wide, best.values) < 0.5).all(), in_sd(wide, best.values)
-    for one in (fit, wide):
-        assert int(one.draws["sample_stats"]["diverging"].sum()) == 0
-        assert one.summary(group="posterior")["r_hat"].max() < 1.01
-
-
-@pytest.mark.parametrize("menu", MENUS)
-def test_the_mode_under_flat_priors_is_maximum_likelihood(menu):
-    """Exact where the prior goes: with standard deviations a thousand times as wide the mode moves by under 1e-3 of a sd."""
-    spec, table = spec_of("gbsg2", menu), datasets.load("gbsg2")
+    columns, formula = SETS[name]
+    table = datasets.load(name)
+    spec = getattr(FlexibleSurvival, menu)(formula, **columns)
     best = spec.mode(table, prior=False)
-    flat = spec.mode(table, dials=widened(spec, table, 1000.0))
-    assert best.status == flat.status == "ok"
-    for name, value in best.values.items():
-        gap = np.abs(np.asarray(flat.values[name]) - value) / best.standard_errors[name]
-        assert np.max(gap) < 1e-3, name
+    assert best.status == "ok"
+    usual = spec.dials(spec.statistics(table))
+    for factor in sorted({1.0, WIDER[name]}):
+        dials = {k: v * (factor if k.endswith(".sigma") else 1.0) for k, v in usual.items()}
+        fit = spec.fit(table, draws=2000, tune=1000, seed=1, dials=dials, progress=False)
+        found = fit.summary(group="posterior")
+        assert int(fit.draws["sample_stats"]["diverging"].sum()) == 0
+        assert found["r_hat"].max() < 1.01
+        labels, _ = flatten(fit.posterior)
+        maximum = np.concatenate([np.ravel(best.values[str(n)]) for n in fit.posterior.data_vars])
+        gap = pd.Series(np.abs(found.loc[labels, "mean"] - maximum) / found.loc[labels, "sd"], index=labels)
+        assert (found.loc[labels, "mcse_mean"] < 0.04 * found.loc[labels, "sd"]).all()
+        print(name, menu, factor, gap.round(2).to_dict())
+        assert (gap[gap.index.str.contains("effect")] <= 0.5).all(), gap
+        if factor == WIDER[name]:
+            assert (gap <= 0.5).all(), gap
