@@ -44,7 +44,7 @@ def demo(
     ),
     progress: Progress = True,
 ) -> None:
-    """Run a demonstration on real data: rank nine LLMs by nine LLM judges, with a report."""
+    """Run a demonstration on real data, with a report: nine LLMs by nine LLM judges, or 'survival'."""
     points = {point.name: point for point in entry_points(group=DEMOS)}
     if name not in points:
         known = ", ".join(sorted(points)) or "none"

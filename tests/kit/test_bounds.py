@@ -162,7 +162,7 @@ def test_the_interval_covers_the_whole_set_as_often_as_it_says():
 
 
 def test_bounds_hold_the_truth_where_the_assumption_is_wrong():
-    """300 data sets in which the untested are cases far more often than the prior says: the issue's acceptance check.
+    """300 data sets in which the untested are cases far more often than the prior says.
 
     Posterior and bounds are exact. The truth lies well inside the set, so the bounds miss it with probability near 0; a
     coverage of .9 has a standard error of .017.

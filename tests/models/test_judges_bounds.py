@@ -410,7 +410,7 @@ def test_bounds_hold_the_truth_where_the_quality_prior_is_wrong(weak_fit):
 
 @pytest.mark.slow
 def test_bounds_hold_the_truth_in_300_panels(weak_fit):
-    """The issue's check: every one of four true scores in the bounds in 99 % of panels or more; posterior below 90 %.
+    """Every one of four true scores in the bounds in 99 % of panels or more; posterior below 90 %.
 
     A coverage of .99 over 300 panels has a standard error of .006, one of .3 over 1,200 scores about .02. The difference of two
     candidates may be near 0, where the ends carry sampling error: there the nominal 95 % is what is promised.

@@ -35,7 +35,7 @@ def survival_checks(fit: SurvivalFit) -> tuple[CheckResult, ...]:
 
 
 def _follow_up(fit: SurvivalFit, design: xr.Dataset | None) -> CheckResult:
-    """Section 1.5 of the specification: a cured share is extrapolation unless many were followed beyond the last event."""
+    """A cured share is extrapolation unless many were followed beyond the last event."""
     name = "follow_up"
     kappa, cured = (fit.estimands[n].values.reshape(-1) for n in ("kappa", "cured"))
     chance, share = float((kappa < 0).mean()), float(np.median(cured))
@@ -84,7 +84,7 @@ def _kappa(fit: SurvivalFit) -> list[CheckResult]:
 
 
 def _ridge(fit: SurvivalFit) -> list[CheckResult]:
-    """Section 3 of the specification: with both scales free they are weakly separated, and at kappa = 1 not at all."""
+    """With both scales free they are weakly separated, and at kappa = 1 not at all."""
     posterior = fit.posterior
     if not {"scale_intercept", "hazard_intercept"} <= set(map(str, posterior.data_vars)):
         return []
