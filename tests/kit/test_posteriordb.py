@@ -18,7 +18,7 @@ from bayeskit.checks import Status, diagnostics
 DATA = Path(__file__).parent / "data"
 
 
-def check(draws, reference):
+def assert_agrees(draws, reference):
     """Compare draws by posteriordb's name, shape (chains, draws), with its summary."""
     table = pd.read_csv(DATA / reference).set_index("param")
     assert set(draws) == set(table.index)
@@ -55,12 +55,12 @@ def mixture_fit(mixture_table):
 
 
 def test_eight_schools(schools_fit):
-    check(schools_draws(schools_fit), "eight_schools_reference.csv")
+    assert_agrees(schools_draws(schools_fit), "eight_schools_reference.csv")
     assert schools_fit.verdict.status is not Status.FAIL
 
 
 def test_gaussian_mixture(mixture_fit):
-    check(mixture_draws(mixture_fit), "gauss_mix_reference.csv")
+    assert_agrees(mixture_draws(mixture_fit), "gauss_mix_reference.csv")
     assert mixture_fit.verdict.status is Status.PASS
 
 
@@ -95,10 +95,10 @@ def test_constraints_without_a_twin_are_refused(mixture_fit, mixture_table):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 3, 4])
 def test_eight_schools_other_seeds(schools_fit, seed):
-    check(schools_draws(schools_fit.refit(seed=seed)), "eight_schools_reference.csv")
+    assert_agrees(schools_draws(schools_fit.refit(seed=seed)), "eight_schools_reference.csv")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 3, 4])
 def test_gaussian_mixture_other_seeds(mixture_fit, seed):
-    check(mixture_draws(mixture_fit.refit(seed=seed)), "gauss_mix_reference.csv")
+    assert_agrees(mixture_draws(mixture_fit.refit(seed=seed)), "gauss_mix_reference.csv")

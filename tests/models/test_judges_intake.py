@@ -51,7 +51,7 @@ def items_as_sets(statistics):
     return sorted((k, v) for k, v in folded.items() if v)
 
 
-def same(a, b):
+def assert_same(a, b):
     """Equal statistics, up to the order of cells and items."""
     assert a.attrs == b.attrs
     assert [str(x) for x in a["candidate"].values] == [str(x) for x in b["candidate"].values]
@@ -78,7 +78,7 @@ def test_wide_equals_long(likelihood, levels, base):
     if likelihood != "marginal" and len(told) < len(wide):  # an answer with gold alone has no row in the long table
         a = JudgeSimplex(levels, judge=JUDGES, **settings).statistics(told)
     b = JudgeSimplex(levels, **settings).statistics(long_table(wide))
-    same(a, b)
+    assert_same(a, b)
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
@@ -86,7 +86,7 @@ def test_the_order_of_rows_does_not_matter(likelihood):
     long = long_table(wide_table(1, levels=3, base=1, gold=True))
     long["g"] = np.where(long["item"].str[1:].astype(int) % 2, "odd", "even")
     spec = JudgeSimplex(3, item="item", gold="gold", stratum="g", likelihood=likelihood)
-    same(spec.statistics(long), spec.statistics(long.sample(frac=1.0, random_state=3)))
+    assert_same(spec.statistics(long), spec.statistics(long.sample(frac=1.0, random_state=3)))
 
 
 @pytest.mark.parametrize("likelihood", ["marginal", "joint"])
@@ -95,13 +95,13 @@ def test_folded_wide_equals_the_rows_it_stands_for(likelihood):
     folded = wide.groupby(["candidate", *JUDGES], dropna=False, as_index=False).size().rename(columns={"size": "n"})
     assert len(folded) < len(wide)
     spec = JudgeSimplex(2, judge=JUDGES, likelihood=likelihood)
-    same(spec.statistics(wide), JudgeSimplex(2, judge=JUDGES, likelihood=likelihood, count="n").statistics(folded))
+    assert_same(spec.statistics(wide), JudgeSimplex(2, judge=JUDGES, likelihood=likelihood, count="n").statistics(folded))
 
 
 def test_folded_long_equals_rows():
     long = long_table(wide_table(3, items=40)).drop(columns="item")
     folded = long.groupby(["candidate", "judge", "score"], as_index=False).size().rename(columns={"size": "n"})
-    same(JudgeSimplex(2).statistics(long), JudgeSimplex(2, count="n").statistics(folded))
+    assert_same(JudgeSimplex(2).statistics(long), JudgeSimplex(2, count="n").statistics(folded))
 
 
 def test_counts_are_what_is_in_the_table():
@@ -223,7 +223,7 @@ def test_all_verdicts_at_one_level_are_data(levels, level):
 def test_empty_verdicts_are_left_out_whatever_the_layout():
     long = long_table(wide_table(12))
     blank = long.assign(score=long["score"].where(np.arange(len(long)) % 3 > 0))
-    same(JudgeSimplex(2).statistics(blank), JudgeSimplex(2).statistics(blank.dropna()))
+    assert_same(JudgeSimplex(2).statistics(blank), JudgeSimplex(2).statistics(blank.dropna()))
 
 
 ROUND_TRIPS = {

@@ -290,7 +290,7 @@ def test_what_was_found_is_shown_whole(fit):
     assert "none from 0 to 1000" in repr(found) and "95% equal-tailed" in repr(found) and "no data tell it" in repr(found)
     nasty = dataclasses.replace(found, headline="<b>")
     assert "&lt;b&gt;" in nasty._repr_html_()
-    picture(found.plot(1500.0), "horTh=yes", "at 5.00")
+    assert_picture(found.plot(1500.0), "horTh=yes", "at 5.00")
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_many_values_make_no_arms(wide):
 # -- figures ------------------------------------------------------------------------------------------------------------
 
 
-def picture(figure, *told):
+def assert_picture(figure, *told):
     """An SVG that parses, whose content stands in words."""
     ElementTree.fromstring(figure.data)
     for text in told:
@@ -338,11 +338,11 @@ def test_survival_over_kaplan_meier(fit):
     table = datasets.load("gbsg2")
     arm = table[table["horTh"] == "yes"]
     seen = float(kaplan_meier(arm["time"], arm["cens"]).at(2000.0))
-    picture(figure, f"Kaplan-Meier {seen:.3g}", "At risk: horTh=no 440 at 0", "extrapolated", "beyond 2659")
+    assert_picture(figure, f"Kaplan-Meier {seen:.3g}", "At risk: horTh=no 440 at 0", "extrapolated", "beyond 2659")
     risk = int((arm["time"] >= 1000.0).sum())
     assert f"{risk} at 1000" in figure.alt
     assert "extrapol" not in fit.plot_survival(times=[500.0, 1000.0]).alt
-    picture(fit.plot_survival(TWO), "for the stated covariates")
+    assert_picture(fit.plot_survival(TWO), "for the stated covariates")
 
 
 def test_what_is_extrapolated_is_dashed(fit):
@@ -363,7 +363,7 @@ def test_beyond_each_arm_s_own_follow_up_it_is_extrapolation(fit):
 def test_without_rows_there_are_bands_alone(fit, tmp_path):
     bare = bayeskit.load(fit.save(tmp_path / "run.nc"))
     figure = bare.plot_survival()
-    picture(figure, "no Kaplan-Meier curve")
+    assert_picture(figure, "no Kaplan-Meier curve")
     assert "Steps are" not in figure.caption
     with pytest.raises(StorageError, match="saved without its rows"):
         bare.plot_survival(by="horTh")
@@ -376,14 +376,16 @@ def test_without_rows_there_are_bands_alone(fit, tmp_path):
 def test_hazard_ratio_and_hazard_pictures_tell_their_numbers(fit):
     at = [500.0, 1500.0]
     middle = float(np.median(fit.hazard_ratio(TWO.iloc[1:], TWO.iloc[:1], at).draws.values[..., 0, 1]))
-    picture(fit.plot_hazard_ratio(TWO.iloc[1:], TWO.iloc[:1], times=at), "horTh=yes over horTh=no", f"at 1500 {middle:.3g}")
+    assert_picture(
+        fit.plot_hazard_ratio(TWO.iloc[1:], TWO.iloc[:1], times=at), "horTh=yes over horTh=no", f"at 1500 {middle:.3g}"
+    )
     middle = float(np.median(fit.hazard(TWO, at).draws.values[..., 0, 1]))
-    picture(fit.plot_hazard(TWO, times=at), "horTh=no: at 500", f"at 1500 {middle:.3g}")
+    assert_picture(fit.plot_hazard(TWO, times=at), "horTh=no: at 500", f"at 1500 {middle:.3g}")
 
 
 def test_kappa_picture(fit, weibull):
     kappa = fit.estimands["kappa"].values
-    picture(fit.plot_kappa(), f"median {np.median(kappa):.2g}", f"P(kappa < 0) {chance(kappa < 0)}")
+    assert_picture(fit.plot_kappa(), f"median {np.median(kappa):.2g}", f"P(kappa < 0) {chance(kappa < 0)}")
     with pytest.raises(SpecificationError, match="law='weibull' fixes kappa"):
         weibull.plot_kappa()
     assert chance(np.ones(9, bool)) == "> 0.99" and chance(np.zeros(9, bool)) == "< 0.01"
@@ -451,7 +453,7 @@ def test_residuals_of_the_true_law_are_what_they_should_be():
     grid = np.linspace(0.01, 0.99, 99)
     gap = np.searchsorted(values, grid) / values.size - grid
     assert np.abs(gap / np.sqrt(grid * (1 - grid) / values.size)).max() < 4.0
-    picture(truth.plot_residuals("pit"), "stays inside the band")
+    assert_picture(truth.plot_residuals("pit"), "stays inside the band")
     with pytest.raises(SpecificationError, match="in intervals"):
         truth.plot_residuals()
     wrong = randomised_pit({**found, "entry": np.zeros(4000)}, rng)
@@ -463,7 +465,7 @@ def test_cox_snell_picture_tells_the_nelson_aalen_estimate(fit):
     found = residuals(fit)
     observed = kaplan_meier(found["lower"], found["event"], weights=found["weights"])
     k = int(0.5 * len(observed.times))
-    picture(fit.plot_residuals(), f"at {observed.times[k]:.3g} it is {observed.cumulative_hazard[k]:.3g}")
+    assert_picture(fit.plot_residuals(), f"at {observed.times[k]:.3g} it is {observed.cumulative_hazard[k]:.3g}")
 
 
 def test_calibration_groups_and_numbers(fit, wide):
@@ -477,7 +479,7 @@ def test_calibration_groups_and_numbers(fit, wide):
         assert f"{len(rows)} rows" in figure.alt
     place = _groups(np.repeat(np.linspace(0.1, 0.9, 50), 2), np.ones(100), 5)
     assert np.bincount(place).tolist() == [20] * 5
-    picture(wide.plot_calibration(1000.0, groups=4), "Calibration at 1000")
+    assert_picture(wide.plot_calibration(1000.0, groups=4), "Calibration at 1000")
 
 
 # -- report -------------------------------------------------------------------------------------------------------------
