@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayeskit.errors import DataError
-from bayeskit_models.survival.formulas import Terms, design
+from bayeskit_models.formulas import Terms, design
 from bayeskit_models.survival.kernel import KINDS
 from bayeskit_models.survival.overview import with_overview
 
