@@ -19,7 +19,9 @@ __all__ = ["standardise", "standardised"]
 FloatArray = NDArray[np.float64]
 
 
-def standardise(rows: Rows, terms: Terms, keep: NDArray[np.bool_], reference: str) -> dict[str, Any]:
+def standardise(
+    rows: Rows, terms: Terms, keep: NDArray[np.bool_], reference: str, weight: FloatArray | None = None
+) -> dict[str, Any]:
     """Design of a formula, centred and scaled; constant and collinear columns are refused.
 
     Parameters
@@ -32,6 +34,8 @@ def standardise(rows: Rows, terms: Terms, keep: NDArray[np.bool_], reference: st
         Rows that count for centre and scale.
     reference : {"mean", "zero"}
         Whether columns are centred at their means.
+    weight : ndarray, shape (n,), optional
+        How many rows each stands for in those means and standard deviations.
 
     Returns
     -------
@@ -53,8 +57,14 @@ def standardise(rows: Rows, terms: Terms, keep: NDArray[np.bool_], reference: st
     if not names:
         return {"matrix": np.zeros((rows.n, 0)), "names": ()}
     used = matrix[keep]
-    centre = used.mean(0) if reference == "mean" else np.zeros(len(names))
-    spread = np.array([1.0 if len(np.unique(c)) <= 2 else c.std() for c in used.T])
+    if weight is None:
+        mean, sd = used.mean(0), used.std(0)
+    else:
+        share = weight[keep] / weight[keep].sum()
+        mean = share @ used
+        sd = np.sqrt(share @ (used - mean) ** 2)
+    centre = mean if reference == "mean" else np.zeros(len(names))
+    spread = np.where([len(np.unique(c)) <= 2 for c in used.T], 1.0, sd)
     constant = np.ptp(used, axis=0) == 0.0
     if constant.any():
         name = names[int(np.argmax(constant))]

@@ -1,0 +1,125 @@
+"""Probabilities of rows and sums over the people of the table, for many draws at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayeskit_models.risk.assumptions import stated_numbers
+from bayeskit_models.risk.unobserved import law_nodes
+
+if TYPE_CHECKING:
+    from bayeskit_models.risk.model import SelectiveRisk
+
+__all__ = ["Coefficients", "coefficients_of", "population_sums", "prevalence_log_weight", "row_probabilities"]
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Draws in the form that the kernels read.
+
+    Attributes
+    ----------
+    risk, testing : ndarray, shape (S, p + 1), (S, q + 1)
+        Intercept first; testing with the terms that expertise holds last.
+    sigma, alpha : ndarray, shape (S,)
+    nodes, node_weight : ndarray, shape (K,)
+        Of Z / sigma.
+    """
+
+    risk: FloatArray
+    testing: FloatArray
+    sigma: FloatArray
+    alpha: FloatArray
+    nodes: FloatArray
+    node_weight: FloatArray
+
+    def __getitem__(self, which: Any) -> Coefficients:
+        return Coefficients(
+            self.risk[which], self.testing[which], self.sigma[which], self.alpha[which], self.nodes, self.node_weight
+        )
+
+
+def coefficients_of(
+    spec: SelectiveRisk, values: Mapping[str, Any], dials: Mapping[str, float], refine: int = 1
+) -> Coefficients:
+    """Draws of the variables, each with the draws first, as `Coefficients`."""
+    sigma = np.asarray(values["unobserved_scale"], dtype=float)
+    size = len(sigma)
+
+    def joined(*names: str) -> FloatArray:
+        parts = [np.asarray(values[n], dtype=float).reshape(size, -1) for n in names if n in values]
+        return np.ascontiguousarray(np.concatenate(parts, axis=1))
+
+    alpha = np.full(size, dials["alpha.value"]) if isinstance(spec.alpha, float) else np.asarray(values["alpha"], dtype=float)
+    known = spec.unobserved == "uniform" and isinstance(spec.alpha, float) and refine == 1
+    nodes = (np.zeros(0), np.zeros(0)) if known else law_nodes(spec.unobserved, dials.get("unobserved.nu"), refine)
+    return Coefficients(
+        joined("risk_intercept", "risk_effect"),
+        joined("testing_intercept", "testing_effect", "expertise"),
+        sigma,
+        alpha,
+        *nodes,
+    )
+
+
+def pooled(draws: xr.Dataset) -> dict[str, FloatArray]:
+    """Draws of every variable with chains one after the other."""
+    arrays = {str(n): v.transpose("chain", "draw", ...).values for n, v in draws.data_vars.items()}
+    return {n: v.reshape(v.shape[0] * v.shape[1], *v.shape[2:]) for n, v in arrays.items()}
+
+
+def testing_columns(statistics: xr.Dataset) -> FloatArray:
+    """Columns of the free and the held terms of testing, in the order of their coefficients."""
+    return np.ascontiguousarray(np.concatenate([statistics["testing_columns"].values, statistics["held_columns"].values]))
+
+
+def row_probabilities(c: Coefficients, risk_columns: FloatArray, testing_columns: FloatArray) -> FloatArray:
+    """For every draw and row P(Y = 1), P(T = 1, Y = 1) and P(T = 0), shape (S, n, 3)."""
+    from bayeskit_models.risk.population_kernel import probabilities
+
+    return np.asarray(
+        probabilities(
+            c.risk, c.testing, c.sigma, c.alpha, np.ascontiguousarray(risk_columns), np.ascontiguousarray(testing_columns),
+            c.nodes, c.node_weight,
+        )
+    )  # fmt: skip
+
+
+def population_sums(c: Coefficients, statistics: xr.Dataset) -> FloatArray:
+    """Weighted means over the rows of P(Y = 1), P(T = 1, Y = 1) and P(T = 0), shape (S, 3)."""
+    from bayeskit_models.risk.population_kernel import sums
+
+    weight = statistics["weight"].values
+    found = sums(
+        c.risk, c.testing, c.sigma, c.alpha, np.ascontiguousarray(statistics["risk_columns"].values),
+        testing_columns(statistics), weight, c.nodes, c.node_weight,
+    )  # fmt: skip
+    return np.asarray(found / weight.sum())
+
+
+def implied_prevalence(c: Coefficients, statistics: xr.Dataset) -> FloatArray:
+    """Prevalence of every group with a stated one, shape (S, groups)."""
+    from bayeskit_models.risk.population_kernel import prevalences
+
+    code, weight = statistics["stated_code"].values, statistics["weight"].values
+    columns = np.ascontiguousarray(statistics["risk_columns"].values)
+    found = prevalences(c.risk, c.sigma, columns, code, weight, statistics.sizes["stated"], c.nodes, c.node_weight)
+    return np.asarray(found)
+
+
+def prevalence_log_weight(
+    spec: SelectiveRisk, values: Mapping[str, Any], statistics: xr.Dataset, dials: Mapping[str, float]
+) -> FloatArray:
+    """The NumPy twin of `kernel.prevalence_kernel`, per draw."""
+    implied = implied_prevalence(coefficients_of(spec, values, dials), statistics)
+    numbers = np.array([[dials[name] for name in names] for names in stated_numbers(spec)])
+    off = np.minimum(implied - numbers[:, 0], 0.0) + np.maximum(implied - numbers[:, 1], 0.0)
+    return np.asarray(-0.5 * ((off / numbers[:, 2]) ** 2).sum(1))
