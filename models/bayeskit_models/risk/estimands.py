@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from bayeskit_models.risk.population import coefficients_of, population_sums, pooled
+from bayeskit_models.risk.population import coefficients_of, pooled, population_sums
 from bayeskit_models.risk.unobserved import sd_factor
 
 if TYPE_CHECKING:

@@ -53,7 +53,9 @@ def write_graph(spec: SelectiveRisk, graph: Graph) -> None:
         numbers = [[graph.dial(name) for name in names] for names in stated_numbers(spec)]
         low, high, sd = (pt.stack([row[k] for row in numbers]) for k in range(3))
         stated = graph.data("stated_code")
-        graph.constraint("prevalence", prevalence_weight(risk, scale, columns, stated, weight, nodes, node_weight, low, high, sd))
+        graph.constraint(
+            "prevalence", prevalence_weight(risk, scale, columns, stated, weight, nodes, node_weight, low, high, sd)
+        )
     if spec.signs:
         places, signs = sign_places(spec, graph.statistics)
         wrong = -graph.dial("signs.sharpness") * signs * graph.variables["risk_effect"][np.array(places)]

@@ -285,7 +285,9 @@ def _check(spec: SelectiveRisk) -> None:
             raise SpecificationError(f"tau={spec.tau!r}: a number above 0; leave it out for departures of exactly 0.")
     roles = [r for r in (spec.outcome, spec.tested, spec.weights, spec.group) if r is not None]
     if len(set(roles)) < len(roles):
-        raise SpecificationError(f"outcome, tested, weights and group are different columns; got {', '.join(map(repr, roles))}.")
+        raise SpecificationError(
+            f"outcome, tested, weights and group are different columns; got {', '.join(map(repr, roles))}."
+        )
     for name in spec.covariates:
         if name in (spec.outcome, spec.tested, spec.weights):
             raise SpecificationError(f"{name!r} is both a covariate and a column with a role: a formula may not use it.")

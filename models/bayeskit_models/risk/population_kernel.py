@@ -14,9 +14,9 @@ from bayeskit_models.risk.kernel import (
     MANY_NODES,
     MANY_WEIGHTS,
     SMALL_SIGMA,
-    combine,
     block_means,
     block_risks,
+    combine,
 )
 
 __all__ = ["log_rows", "prevalences", "probabilities", "sums", "unobserved_means"]

@@ -98,9 +98,7 @@ def unit_effects(
     step = max(1, _BLOCK // max(1, len(weight)))
     for start in range(0, size, step):
         d = c[start : start + step]
-        found = log_rows(
-            d.risk, d.testing, d.sigma, d.alpha, *columns, statistics["kind_ptr"].values, d.nodes, d.node_weight
-        )
+        found = log_rows(d.risk, d.testing, d.sigma, d.alpha, *columns, statistics["kind_ptr"].values, d.nodes, d.node_weight)
         if by == "row":
             out[start : start + step] = found if _whole(statistics) else found * weight
         else:
