@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import mpmath as mp
 import numpy as np
 import pytest
@@ -131,6 +133,11 @@ def test_twenty_nodes_are_the_closed_form():
                     np.testing.assert_allclose(by_nodes[:4], row(kind, a, d, sigma)[:4], rtol=1e-8, atol=1e-8)
 
 
+def log_mean(density, ends, kind, a, d, sigma, alpha):
+    inside = integrand(kind, a, d, alpha)
+    return mp.log(mp.quad(lambda v: inside(sigma * v) * density(v), ends))
+
+
 @pytest.mark.parametrize(("law", "nu"), [("uniform", None), ("normal", None), ("student", 4.0)])
 def test_quadrature_of_every_law(law, nu):
     """Any alpha, any law, against adaptive quadrature: 1e-8 for scales up to 2; derivatives against differences of it."""
@@ -145,9 +152,7 @@ def test_quadrature_of_every_law(law, nu):
     ends = [0, 0.5, 1] if law == "uniform" else [-mp.inf, -3, 0, 3, mp.inf]
     with mp.workdps(20):
         for kind, a, d, sigma, alpha in ((0, 0.3, 1.0, 1.5, 0.7), (1, -2.0, 1.0, 2.0, -0.8), (2, 0.5, -0.3, 1.0, 1.6)):
-            f = lambda a, d, sigma, alpha, kind=kind: mp.log(  # noqa: E731
-                mp.quad(lambda v: integrand(kind, a, d, alpha)(sigma * v) * density(v), ends)
-            )
+            f = partial(log_mean, density, ends, kind)
             x = [mp.mpf(v) for v in (a, d, sigma, alpha)]
             found = row(kind, a, d, sigma, alpha, nodes, weights)
             assert found[0] == pytest.approx(float(f(*x)), abs=1e-8)

@@ -38,9 +38,7 @@ def assumptions_of(spec: SelectiveRisk, statistics: xr.Dataset) -> tuple[Assumpt
     out += _prevalence(spec)
     if spec.signs:
         terms = ", ".join(f"{'+' if sign > 0 else '-'} {term}" for term, sign in spec.signs)
-        sharp = Dial(
-            "signs.sharpness", _SHARP, 0.0, 1e6, "how strictly: log weight per unit of a coefficient of the wrong sign"
-        )
+        sharp = Dial("signs.sharpness", _SHARP, 0.0, 1e6, "how strictly: log weight per unit of a wrong coefficient")
         out.append(
             Assumption(
                 "signs", f"The sign of some effects on the risk is known: {terms}.", "constraint",

@@ -44,8 +44,8 @@ def untested_bounds(
         {"random sample": "rows are people of the population, and their covariates its covariates"},
         dropped,
         "the share tested and the prevalence among the tested of each draw, with any prevalence among the untested.",
-        "The bounds use no assumption about the untested, so the data never narrow them: what is between them and the posterior "
-        "is assumed.",
+        "The bounds use no assumption about the untested, so data never narrow them: what is between them and the posterior is "
+        "assumed.",
     )
 
 

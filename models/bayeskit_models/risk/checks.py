@@ -88,8 +88,8 @@ def _identity(fit: RiskFit) -> CheckResult:
     found = untested_identity(fit)
     whose = "The stated prevalence" if found.stated else "The fitted prevalence"
     text = (
-        f"{whose}, with {found.share:.3g} tested of whom {found.rate:.3g} had the outcome, leaves {found.implied:.3g} (standard "
-        f"error {found.sd:.2g}) for the untested, whatever the model; the fit says {found.fitted:.3g}."
+        f"{whose}, with {found.share:.3g} tested of whom {found.rate:.3g} had the outcome, leaves {found.implied:.3g} "
+        f"(standard error {found.sd:.2g}) for the untested, whatever the model; the fit says {found.fitted:.3g}."
     )
     if found.holds:
         return CheckResult("identity", Status.PASS, text)
@@ -108,7 +108,7 @@ def _conflict(fit: RiskFit) -> CheckResult:
     table = tuple({"group": str(g), **{str(k): float(v) for k, v in row.items()}} for g, row in found.table.iterrows())
     if found.conflict:
         advice = (
-            "Narrow intervals are no comfort here: under a wrong prevalence they are narrower and the answers wrong. Check whom "
+            "Narrow intervals are no comfort here: under a wrong prevalence they are narrower, and answers wrong. Check whom "
             "the prevalence is of, widen its sd (dial prevalence.sd), and report fit.plot_prevalence_path(...)."
         )
         return CheckResult("conflict", Status.WARN, found.sentence(), advice, table)

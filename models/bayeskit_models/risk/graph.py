@@ -4,7 +4,7 @@ In the plain parameters the posterior has a long curved ridge: a larger scale of
 which larger coefficients undo. So the sampler moves in other coordinates (measured: some twenty times the effective draws):
 
 * ``sigma = |u|`` with u on the whole line: the likelihood is smooth and even in u once Z is centred, so there is no boundary.
-* risk: ``gamma = c b`` with the attenuation ``c = sqrt(1 + var(Z) / (pi^2 / 3))``, gamma_0 being the intercept at the mean of Z.
+* risk: ``gamma = c b`` with the attenuation ``c = sqrt(1 + var(Z) / (pi^2 / 3))``; gamma_0 is the intercept at the mean of Z.
 * testing: what a covariate does in total, ``alpha gamma + Delta = c' b'``, with the attenuation of testing.
 
 Priors are on the plain parameters; the Jacobians are added, so the posterior is the same.

@@ -130,7 +130,7 @@ def _closed_tested(n, sigma, outcome, work):  # type: ignore[no-untyped-def]
 
 @kernel
 def _summed(first, last, kind, sigma, alpha, nodes, node_weight, work):  # type: ignore[no-untyped-def]
-    """Means over nodes of rows `first` to `last` of a block, scaled by the integrand in the middle so that nothing underflows."""
+    """Means over nodes of rows `first` to `last` of a block, scaled by the integrand in the middle: nothing underflows."""
     sign = 1.0 if kind == 1 else (-1.0 if kind == 2 else 0.0)  # of r; 0: the row was not tested
     turn = -1.0 if kind == 0 else 1.0  # of t
     middle = sigma * nodes[nodes.size // 2]

@@ -30,8 +30,8 @@ ALPHAS = ("positive", "free")
 class SelectiveRisk(ModelBuilder):
     """Risk of an outcome that is seen only for those whom somebody chose to test.
 
-    Everybody has a risk score ``r = x' beta_Y + Z`` with an unobservable Z that the decision maker saw and the table lacks; the
-    outcome is 1 with probability ``logistic(r)``, and a person is tested with probability ``logistic(alpha r + x' beta_Delta)``.
+    Everybody has a risk score ``r = x' beta_Y + Z`` with an unobservable Z that the decision maker saw and the table lacks.
+    The outcome is 1 with probability ``logistic(r)``; a test has probability ``logistic(alpha r + x' beta_Delta)``.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayeskit.errors import StorageError
 from bayeskit_models.risk.assumptions import stated_numbers
 from bayeskit_models.risk.unobserved import law_nodes
 
@@ -118,7 +119,18 @@ def implied_prevalence(c: Coefficients, statistics: xr.Dataset) -> FloatArray:
 def prevalence_log_weight(
     spec: SelectiveRisk, values: Mapping[str, Any], statistics: xr.Dataset, dials: Mapping[str, float]
 ) -> FloatArray:
-    """The NumPy twin of `kernel.prevalence_kernel`, per draw."""
+    """The NumPy twin of `kernel.prevalence_kernel`, per draw.
+
+    Raises
+    ------
+    StorageError
+        If the statistics have no rows: the prevalence is a mean over people.
+    """
+    if "stated_code" not in statistics:
+        raise StorageError(
+            "This run was saved without its rows, over which a stated prevalence is taken. Give the table again: "
+            "fit.refit(table=...), or save with statistics=True."
+        )
     implied = implied_prevalence(coefficients_of(spec, values, dials), statistics)
     numbers = np.array([[dials[name] for name in names] for names in stated_numbers(spec)])
     off = np.minimum(implied - numbers[:, 0], 0.0) + np.maximum(implied - numbers[:, 1], 0.0)

@@ -62,7 +62,7 @@ class Validation:
     given: str
 
     def summary(self, prob: float = 0.95) -> pd.DataFrame:
-        """Median and equal-tailed interval of every metric, by subgroup; a ratio is inf where the lowest fifth has no outcome."""
+        """Median and equal-tailed interval of every metric, by subgroup; inf where the lowest fifth has no outcome."""
         rows, index = [], []
         for group, metrics in self.draws.items():
             for name, values in metrics.items():
