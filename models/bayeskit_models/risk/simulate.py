@@ -76,7 +76,8 @@ def simulate_rows(
     A fresh design has standard normal covariates; with `like` the covariates and groups are those of the fit.
     """
     frame = _fresh(spec, rng, sizes) if like is None else _design_like(spec, like)
-    blank = _table(spec, frame, np.arange(len(frame)) % 2 == 0, np.arange(len(frame)) % 4 == 0)
+    first = np.arange(len(frame))
+    blank = _table(spec, frame, first < 2, first < 1)  # for the design: two tested rows leave any prevalence open
     statistics = spec.statistics(blank)
     used = spec.set_dials(statistics, dials)
     values = dict(parameters) if parameters is not None else draw_constrained(spec, statistics, rng, used)

@@ -154,9 +154,13 @@ def _check_possible(spec: SelectiveRisk, label: str | None, stated: Prevalence, 
     slack = _IMPOSSIBLE * np.hypot(stated.sd, 0.5 / np.sqrt(n))
     if stated.high < least - slack or stated.low > least + open_part + slack:
         raise DataError(
-            f"{spec.outcome!r}: a prevalence of {stated.low:g} to {stated.high:g} (sd {stated.sd:g})"
+            f"a prevalence of {_range(stated)} (sd {stated.sd:g})"
             f"{'' if label is None else f' of group {label!r}'} cannot be.",
             column=spec.outcome, rule=f"of all rows {least:.4g} are tested with outcome 1 and {open_part:.4g} are untested, so "
             f"the prevalence lies between {least:.4g} and {least + open_part:.4g}.",
             fix="check whom the prevalence is of and what it counts; it must be of the people in the table.",
         )  # fmt: skip
+
+
+def _range(stated: Prevalence) -> str:
+    return f"{stated.low:g}" if stated.exact else f"{stated.low:g} to {stated.high:g}"
