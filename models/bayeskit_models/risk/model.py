@@ -244,12 +244,18 @@ class SelectiveRisk(ModelBuilder):
 
     def canonical(self) -> Self:
         """The same with its formulas written out, and with hard expertise as the formula of testing that it is."""
-        whole = replace(self, testing=self.risk) if self.testing is None else self
-        if whole.expertise is None:
-            return replace(whole, tau=None)
-        if whole.tau is None:
-            return replace(whole, testing=" + ".join(["1", *map(str, self.terms("testing").parts)]), expertise=None)
+        whole = replace(self, risk=_written(self.terms("risk")))
+        if self.expertise is None:
+            text = self.risk if self.testing is None else self.testing
+            return replace(whole, testing=_written(read_formula("testing", text, True)), tau=None)
+        if self.tau is None:
+            return replace(whole, testing=_written(self.terms("testing")), expertise=None)
         return whole
+
+
+def _written(terms: Terms) -> str:
+    """A formula with its intercept and its terms in canonical form."""
+    return " + ".join(["1", *map(str, terms.parts)])
 
 
 def _variables(part: Any) -> set[str]:
