@@ -136,7 +136,7 @@ def test_shrinkage(study):
 
 
 def test_a_wrong_prevalence_does_not_pass(study):
-    """+25 %: in at least 9 of 10 data sets it is told, in at most 1 of 10 where the prevalence is right. Narrower, and wrong."""
+    """+25 %: in at least 9 of 10 data sets it is told, in at most 1 of 10 where it is right. Narrower, and wrong."""
     told = [c.conflict for c in study.wrong], [c.conflict for c in study.right]
     print("told of", sum(told[0]), "wrong ones and", sum(told[1]), "right ones of 10")
     assert sum(told[0]) >= 9 and sum(told[1]) <= 1

@@ -66,7 +66,7 @@ def _predictive(fit: RiskFit) -> CheckResult:
         ("prevalence among the tested", rate, counts[1] / tested),
     ):
         below = float((replicated < seen).mean() + 0.5 * (replicated == seen).mean())
-        p = 2.0 * min(below, 1.0 - below)
+        p = max(2.0 * min(below, 1.0 - below), 1.0 / len(replicated))  # so many draws show no smaller one
         low, high = np.quantile(replicated, (0.025, 0.975))
         rows.append({"quantity": name, "observed": float(seen), "lower": float(low), "upper": float(high), "p": p})
     worst = min(rows, key=lambda r: r["p"])
