@@ -1,0 +1,1 @@
+"""Risk where the outcome is seen only for those whom someone chose to test."""
