@@ -12,7 +12,7 @@ pytest.importorskip("pymc")
 
 from bayeskit.fused import softplus_sigmoid
 from bayeskit_models.risk.kernel import prevalence_kernel, selection_kernel
-from bayeskit_models.risk.population import Coefficients, row_probabilities
+from bayeskit_models.risk.population import Coefficients
 from bayeskit_models.risk.unobserved import law_nodes
 
 NONE = np.zeros(0)
@@ -245,7 +245,7 @@ def test_probabilities_of_rows(many):
         NONE,
         NONE,
     )
-    found = row_probabilities(draws, many["risk_columns"], many["testing_columns"])
+    found = draws.rows(many["risk_columns"], many["testing_columns"])
     assert found.shape == (2, 900, 3)
     for s in range(2):
         for i in (0, 255, 256, 899):

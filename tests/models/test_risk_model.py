@@ -14,7 +14,7 @@ pytest.importorskip("pymc")
 import bayeskit
 from bayeskit.engine import compiled_for
 from bayeskit_models.risk import Prevalence, SelectiveRisk, synthetic_screening
-from bayeskit_models.risk.population import coefficients_of, implied_prevalence
+from bayeskit_models.risk.population import coefficients_of
 
 RISK = "x1 + x2"
 SPECS = {
@@ -46,11 +46,9 @@ def natural_density(spec, statistics, values, dials):
 def spec_likelihood(spec, statistics, values, dials):
     """Row by row, from probabilities of rows that another test compares with exact ones."""
     from bayeskit_models.risk.population import testing_columns
-    from bayeskit_models.risk.population_kernel import log_rows
 
-    c = coefficients_of(spec, {k: np.asarray(v)[None] for k, v in values.items()}, dials)
-    columns = np.ascontiguousarray(statistics["risk_columns"].values), testing_columns(statistics)
-    rows = log_rows(c.risk, c.testing, c.sigma, c.alpha, *columns, statistics["kind_ptr"].values, c.nodes, c.node_weight)
+    c = coefficients_of(spec, {k: np.asarray(v)[None] for k, v in values.items()}, statistics, dials)
+    rows = c.log_rows(statistics, testing_columns(statistics))
     return float(rows[0] @ statistics["weight"].values)
 
 
@@ -160,9 +158,9 @@ def test_draws_from_the_prior_with_a_prevalence(table):
     rng = np.random.default_rng(5)
     kept = [spec.draw_prior(statistics, rng) for _ in range(400)]
     stacked = {k: np.stack([d[k] for d in kept]) for k in kept[0]}
-    found = implied_prevalence(coefficients_of(spec, stacked, dials), statistics)[:, 0]
+    found = coefficients_of(spec, stacked, statistics, dials).implied(statistics)[:, 0]
     batch = draw_prior_batch(spec, statistics, rng, dials, 40_000)
-    implied = implied_prevalence(coefficients_of(spec, batch, dials), statistics)[:, 0]
+    implied = coefficients_of(spec, batch, statistics, dials).implied(statistics)[:, 0]
     weight = np.exp(spec.log_constraint(batch, statistics, dials)["prevalence"])
     np.testing.assert_allclose(np.exp(-0.5 * ((implied - 0.3) / 0.05) ** 2), weight, rtol=1e-9)
     assert found.mean() == pytest.approx(np.average(implied, weights=weight), abs=4.0 * found.std() / 20.0)

@@ -83,15 +83,16 @@ class Misallocation:
 
 def misallocation(fit: RiskFit, budget: float | None) -> Misallocation:
     """See `RiskFit.misallocation`."""
-    from bayeskit_models.risk.population import row_probabilities, testing_columns
+    from bayeskit_models.risk.population import testing_columns
 
+    fit.need_binary("misallocation")
     statistics = fit._need_statistics("say who would be tested")
     weight = statistics["weight"].values
     tests = float(statistics["counts"].values[1:].sum()) if budget is None else float(budget)
     if not 0.0 < tests <= weight.sum():
         raise SpecificationError(f"budget={budget!r}: a number of tests above 0 and at most {weight.sum():g}, the people.")
     c, _ = fit.thinned(len(weight), _DRAWS)
-    found = row_probabilities(c, statistics["risk_columns"].values, testing_columns(statistics))
+    found = c.rows(statistics["risk_columns"].values, testing_columns(statistics))
     risk = found[..., 0]
     mean = risk.mean(0)
     chosen = _top(mean, weight, tests)

@@ -24,29 +24,48 @@ _SHARP = 20.0  # per unit of a coefficient: a wrong sign of 0.2 costs four units
 
 def assumptions_of(spec: SelectiveRisk, statistics: xr.Dataset) -> tuple[Assumption, ...]:
     """Every assumption of a specification, in the order in which variables depend on one another."""
-    out = [_law(spec), *_alpha(spec)]
-    out.append(
-        Assumption(
-            "unobserved_scale",
-            "What the decision maker saw beyond the table moves the log odds of the outcome by some units, hardly by more "
-            "than six.",
-            "hyper", Prior("HalfNormal", sigma=3.0),
-        )
-    )  # fmt: skip
+    out = _normal_errors(spec) if spec.family == "gaussian" else [_law(spec), *_alpha(spec), _scale()]
     out += _coefficients(spec, statistics)
     out += _expertise(spec, statistics)
     out += _prevalence(spec)
     if spec.signs:
-        terms = ", ".join(f"{'+' if sign > 0 else '-'} {term}" for term, sign in spec.signs)
-        sharp = Dial("signs.sharpness", _SHARP, 0.0, 1e6, "how strictly: log weight per unit of a wrong coefficient")
-        out.append(
-            Assumption(
-                "signs", f"The sign of some effects on the risk is known: {terms}.", "constraint",
-                constants={"sharpness": sharp}, setting="signs", alternatives=(tuple(spec.signs), ()),
-            )
-        )  # fmt: skip
+        out.append(_signs(spec))
         sign_places(spec, statistics)
     return tuple(out)
+
+
+def _normal_errors(spec: SelectiveRisk) -> list[Assumption]:
+    from bayeskit_models.risk.gaussian import correlation_assumption
+
+    return [
+        Assumption(
+            "unobserved", "What moves outcome and testing beyond the covariates is normal, for both together.", "structural",
+            setting="unobserved", alternatives=("normal", "uniform"),
+        ),
+        Assumption(
+            "unobserved_scale", "The outcome varies beyond its covariates by a unit or so, hardly by more than six.", "hyper",
+            Prior("HalfNormal", sigma=3.0),
+        ),
+        correlation_assumption(spec),
+    ]  # fmt: skip
+
+
+def _scale() -> Assumption:
+    return Assumption(
+        "unobserved_scale",
+        "What the decision maker saw beyond the table moves the log odds of the outcome by some units, hardly more than six.",
+        "hyper",
+        Prior("HalfNormal", sigma=3.0),
+    )
+
+
+def _signs(spec: SelectiveRisk) -> Assumption:
+    terms = ", ".join(f"{'+' if sign > 0 else '-'} {term}" for term, sign in spec.signs)
+    sharp = Dial("signs.sharpness", _SHARP, 0.0, 1e6, "how strictly: log weight per unit of a wrong coefficient")
+    return Assumption(
+        "signs", f"The sign of some effects on the risk is known: {terms}.", "constraint", constants={"sharpness": sharp},
+        setting="signs", alternatives=(tuple(spec.signs), ()),
+    )  # fmt: skip
 
 
 def _law(spec: SelectiveRisk) -> Assumption:
@@ -81,6 +100,19 @@ def _alpha(spec: SelectiveRisk) -> list[Assumption]:
 def _coefficients(spec: SelectiveRisk, statistics: xr.Dataset) -> list[Assumption]:
     per = "by standard deviation of the covariate or between two categories"
     normal = {"mu": 0.0, "sigma": 3.0}
+    if spec.family == "gaussian":
+        words = {
+            "risk_intercept": "The mean outcome at average covariates is within six units of that of the tested.",
+            "risk_effect": f"A covariate moves the outcome by some units, hardly by more than six, {per}.",
+            "testing_intercept": "The probit score of a test at average covariates is within six of even odds.",
+            "testing_effect": f"A covariate moves the probit score of a test by some units, hardly by more than six, {per}.",
+        }
+        dims = {"risk_effect": ("risk_term",), "testing_effect": ("testing_term",)}
+        return [
+            Assumption(name, sentence, "hyper", Prior("Normal", dims=dims.get(name, ()), **normal))
+            for name, sentence in words.items()
+            if name not in dims or statistics.sizes[dims[name][0]]
+        ]
     out = [
         Assumption(
             "risk_intercept", "The log odds of the outcome at average covariates are within six of even odds, before what only "
@@ -120,17 +152,19 @@ def _prevalence(spec: SelectiveRisk) -> list[Assumption]:
         return []
     constants: dict[str, Dial] = {}
     words = []
+    ends = (0.0, 1.0) if spec.family == "bernoulli" else (-1e300, 1e300)
     for place, (label, stated) in enumerate(spec.stated):
         mark = "" if label is None else f"_{place + 1}"
         whom = "everybody in the table" if label is None else f"group {label}"
         parts = {"value": stated.low} if stated.exact else {"low": stated.low, "high": stated.high}
         for key, number in parts.items():
             sentence = f"known prevalence of {whom}" if stated.exact else f"{key} end of the known prevalence of {whom}"
-            constants[f"{key}{mark}"] = Dial(f"prevalence.{key}{mark}", number, 0.0, 1.0, sentence)
+            constants[f"{key}{mark}"] = Dial(f"prevalence.{key}{mark}", number, *ends, sentence)
         constants[f"sd{mark}"] = Dial(f"prevalence.sd{mark}", stated.sd, 1e-6, 1e6, f"how far that of {whom} may be off")
         told = f"{stated.low:g}" if stated.exact else f"{stated.low:g} to {stated.high:g}"
         words.append(f"{told} (sd {stated.sd:g}) of {whom}")
-    sentence = f"The prevalence is known from outside the table: {'; '.join(words)}."
+    what = "prevalence" if spec.family == "bernoulli" else "mean outcome"
+    sentence = f"The {what} is known from outside the table: {'; '.join(words)}."
     return [Assumption("prevalence", sentence, "constraint", constants=constants)]
 
 

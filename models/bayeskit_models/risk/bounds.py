@@ -27,7 +27,7 @@ def untested_bounds(
     SpecificationError
         For another estimand than prevalence: of coefficients the rows alone allow anything.
     """
-    if name != "prevalence":
+    if name != "prevalence":  # of a continuous outcome there are no worst cases either
         raise SpecificationError(
             f"Bounds without assumptions are there for 'prevalence'; of {name!r} the tested rows alone allow any value."
         )

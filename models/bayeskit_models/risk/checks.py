@@ -12,7 +12,7 @@ from bayeskit.checks import overlap_note
 from bayeskit.errors import StorageError
 from bayeskit.verdict import CheckResult, Status
 from bayeskit_models.risk.conflict import LIMIT, untested_identity
-from bayeskit_models.risk.population import coefficients_of, pooled, population_sums, testing_columns
+from bayeskit_models.risk.population import coefficients_of, pooled, testing_columns
 from bayeskit_models.risk.simulate import draw_prior_batch
 
 if TYPE_CHECKING:
@@ -55,15 +55,21 @@ def _predictive(fit: RiskFit) -> CheckResult:
         return CheckResult("predictive", Status.NOT_COMPUTED, text, "Fit again, or give the table: fit.refit(table=...).")
     counts = fit.statistics["counts"].values
     n, tested = round(counts.sum()), counts[1:].sum()
-    c = coefficients_of(fit.spec, pooled(fit.posterior.thin(draw=max(1, fit.posterior.sizes["draw"] // 250))), fit.dials)
-    _, both, untested = population_sums(c, fit.statistics).T
+    part = pooled(fit.posterior.thin(draw=max(1, fit.posterior.sizes["draw"] // 250)))
+    c = coefficients_of(fit.spec, part, fit.statistics, fit.dials)
+    _, both, untested = c.sums(fit.statistics, testing_columns(fit.statistics)).T
     rng = np.random.default_rng(0)
     share = rng.binomial(n, np.clip(1.0 - untested, 0.0, 1.0))
-    rate = rng.binomial(np.maximum(share, 1), np.clip(both / (1.0 - untested), 0.0, 1.0)) / np.maximum(share, 1)
+    size, inside = np.maximum(share, 1), both / (1.0 - untested)
+    if fit.spec.family == "bernoulli":
+        rate = rng.binomial(size, np.clip(inside, 0.0, 1.0)) / size
+    else:
+        rate = inside + float(fit.statistics["tested_sd"]) / np.sqrt(size) * rng.normal(size=len(inside))
+    told = "prevalence among the tested" if fit.spec.family == "bernoulli" else "mean outcome of the tested"
     rows = []
     for name, replicated, seen in (
         ("share tested", share / n, tested / n),
-        ("prevalence among the tested", rate, counts[1] / tested),
+        (told, rate, float(fit.statistics["tested_mean"])),
     ):
         below = float((replicated < seen).mean() + 0.5 * (replicated == seen).mean())
         p = max(2.0 * min(below, 1.0 - below), 1.0 / len(replicated))  # so many draws show no smaller one
@@ -93,7 +99,7 @@ def _identity(fit: RiskFit) -> CheckResult:
     )
     if found.holds:
         return CheckResult("identity", Status.PASS, text)
-    if not -2.0 * found.sd <= found.implied <= 1.0 + 2.0 * found.sd:
+    if not found.possible:
         text += " That is no probability."
     advice = "Check whom the prevalence is of: it must be of the people in the table, tested and untested together."
     return CheckResult("identity", Status.WARN, text, advice)
@@ -124,7 +130,8 @@ def _sharpness(fit: RiskFit, design: xr.Dataset) -> list[CheckResult]:
         if label is not None:
             continue
         middle = 0.5 * (stated.low + stated.high)
-        noise = math.sqrt(max(middle * (1.0 - middle), 1e-12) / n)
+        binary = fit.spec.family == "bernoulli"
+        noise = math.sqrt(max(middle * (1.0 - middle), 1e-12) / n) if binary else float(design["tested_sd"]) / math.sqrt(n)
         sd = fit.dials["prevalence.sd"]
         text = f"The stated prevalence has sd {sd:.2g}; that of {n:g} people drawn from a population varies by {noise:.2g}."
         if sd >= _SHARP * noise:
@@ -138,21 +145,17 @@ def _sharpness(fit: RiskFit, design: xr.Dataset) -> list[CheckResult]:
 
 def _quadrature(fit: RiskFit, draws: int = 8) -> list[CheckResult]:
     """Are the nodes enough? The log likelihood with twice as many, at the draws of smallest to largest scale."""
-    from bayeskit_models.risk.population_kernel import log_rows
-
     spec, statistics = fit.spec, fit.statistics
     assert statistics is not None
-    if spec.unobserved == "uniform" and isinstance(spec.alpha, float) and spec.alpha == 1.0:
+    if spec.family == "gaussian" or (spec.unobserved == "uniform" and spec.alpha == 1.0):
         return []
     values = pooled(fit.posterior)
     order = np.argsort(values["unobserved_scale"])
     chosen = order[np.linspace(0, len(order) - 1, draws).astype(int)]
     part = {n: v[chosen] for n, v in values.items()}
-    columns = (np.ascontiguousarray(statistics["risk_columns"].values), testing_columns(statistics))
     totals = []
     for refine in (1, 2):
-        c = coefficients_of(spec, part, fit.dials, refine)
-        rows = log_rows(c.risk, c.testing, c.sigma, c.alpha, *columns, statistics["kind_ptr"].values, c.nodes, c.node_weight)
+        rows = coefficients_of(spec, part, statistics, fit.dials, refine).log_rows(statistics, testing_columns(statistics))
         totals.append(rows @ statistics["weight"].values)
     error = float(np.abs(totals[0] - totals[1]).max())
     text = f"Doubling the nodes over the unobservable moves the log likelihood by at most {error:.2g} at {draws} draws"
@@ -166,11 +169,12 @@ def _separated(statistics: xr.Dataset) -> list[CheckResult]:
     """Covariates along which outcomes, or tests, do not overlap."""
     ptr = statistics["kind_ptr"].values
     found = []
+    binary = bool(ptr[3] > ptr[2])
     pairs = (
         ("tested and untested", slice(0, ptr[1]), slice(ptr[1], ptr[3])),
         ("outcomes", slice(ptr[1], ptr[2]), slice(ptr[2], ptr[3])),
     )
-    for what, one, two in pairs:
+    for what, one, two in pairs if binary else pairs[:1]:
         for component in ("risk", "testing"):
             names = statistics[f"{component}_term"].values
             for name, column in zip(names, statistics[f"{component}_columns"].values, strict=True):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bayeskit.errors import SpecificationError
 from bayeskit_models.risk.assumptions import stated_numbers
-from bayeskit_models.risk.population import coefficients_of, implied_prevalence, pooled
+from bayeskit_models.risk.population import coefficients_of, pooled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +112,7 @@ def prevalence_conflict(fit: RiskFit, draws: int, tune: int, chains: int) -> Con
     statistics = fit._need_statistics("fit without the constraint")
     names = stated_numbers(fit.spec)
     free = fit.refit(dials={sd: _OFF for _, _, sd in names}, draws=draws, tune=tune, chains=chains)
-    implied = implied_prevalence(coefficients_of(fit.spec, pooled(free.posterior), free.dials), statistics)
+    implied = coefficients_of(fit.spec, pooled(free.posterior), statistics, free.dials).implied(statistics)
     stated = np.array([[fit.dials[n] for n in row] for row in names])
     groups = tuple(str(g) for g in statistics["stated"].values)
     return Conflict(groups, stated, implied, run_checks(free.draws).status.value)
@@ -132,6 +132,8 @@ class Untested:
         What the fit says of the untested.
     stated : bool
         Whether the prevalence of all is a stated one; otherwise it is that of the fit.
+    binary : bool
+        Whether it must be a probability.
     """
 
     implied: float
@@ -141,20 +143,27 @@ class Untested:
     fitted: float
     fitted_sd: float
     stated: bool
+    binary: bool
+
+    @property
+    def possible(self) -> bool:
+        """Whether it is a probability, where it must be one."""
+        return not self.binary or -2.0 * self.sd <= self.implied <= 1.0 + 2.0 * self.sd
 
     @property
     def holds(self) -> bool:
         """Whether it is a probability at all, and the fit agrees with it."""
-        apart = abs(self.implied - self.fitted) > 0.01 + 3.0 * math.hypot(self.sd, self.fitted_sd)
-        return -2.0 * self.sd <= self.implied <= 1.0 + 2.0 * self.sd and not apart
+        apart = abs(self.implied - self.fitted) > 0.01 * self.binary + 3.0 * math.hypot(self.sd, self.fitted_sd)
+        return self.possible and not apart
 
 
 def untested_identity(fit: RiskFit) -> Untested:
     """Total probability: what the stated (or fitted) prevalence leaves for the untested."""
-    counts = fit._need_design("count")["counts"].values
+    design = fit._need_design("count")
+    counts = design["counts"].values
     n, tested = counts.sum(), counts[1:].sum()
-    share, rate = tested / n, counts[1] / tested
-    draws = fit.estimands["prevalence"].transpose("chain", "draw", "population").values.reshape(-1, 3)
+    share, rate = tested / n, float(design["tested_mean"])
+    draws = fit.means.transpose("chain", "draw", "population").values.reshape(-1, 3)
     whole = [k for k, (label, _) in enumerate(fit.spec.stated) if label is None]
     if whole:
         low, high, sd = (fit.dials[name] for name in stated_numbers(fit.spec)[whole[0]])
@@ -162,8 +171,9 @@ def untested_identity(fit: RiskFit) -> Untested:
     else:
         prevalence, spread = float(draws[:, 0].mean()), float(draws[:, 0].std())
     found = (prevalence - share * rate) / (1.0 - share)
-    # share times rate is the share of rows that were tested and had the outcome
-    both = share * rate
-    sampling = math.sqrt(both * (1.0 - both) / n + (found**2) * share * (1.0 - share) / n)
+    # of the mean over all rows of the outcome of the tested, and of the share of the untested
+    inside = share * (float(design["tested_sd"]) ** 2 + rate**2) - (share * rate) ** 2
+    sampling = math.sqrt(inside / n + (found**2) * share * (1.0 - share) / n)
     error = math.hypot(spread, sampling) / (1.0 - share)
-    return Untested(found, error, share, rate, float(draws[:, 2].mean()), float(draws[:, 2].std()), bool(whole))
+    binary = fit.spec.family == "bernoulli"
+    return Untested(found, error, share, rate, float(draws[:, 2].mean()), float(draws[:, 2].std()), bool(whole), binary)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from bayeskit_models.risk.population import coefficients_of, pooled, population_sums
+from bayeskit_models.risk.gaussian import GaussianCoefficients
+from bayeskit_models.risk.population import coefficients_of, pooled, testing_columns
 from bayeskit_models.risk.unobserved import sd_factor
 
 if TYPE_CHECKING:
@@ -19,8 +20,14 @@ __all__ = ["POPULATIONS", "estimands_of"]
 POPULATIONS = ("all", "tested", "untested")
 
 _EFFECTS = {
-    "risk": ("log odds ratio of the outcome, per unit of the covariate", True),
-    "testing": ("departure of testing: log odds ratio of a test at equal risk, per unit of the covariate", True),
+    "risk": ("log odds ratio of the outcome, per unit of the covariate", "log odds ratio", True),
+    "testing": (
+        "departure of testing: log odds ratio of a test at equal risk, per unit of the covariate", "log odds ratio", True,
+    ),
+}  # fmt: skip
+_LINEAR = {
+    "risk": ("difference of the mean outcome, per unit of the covariate", "outcome", True),
+    "testing": ("difference of the probit score of a test, per unit of the covariate", "probit score", False),
 }
 
 
@@ -33,27 +40,35 @@ def estimands_of(spec: SelectiveRisk, draws: xr.Dataset, statistics: xr.Dataset,
     lead = ("chain", "draw")
     shape = tuple(draws.sizes[d] for d in lead)
     values = pooled(draws)
-    p, both, untested = population_sums(coefficients_of(spec, values, dials), statistics).T
+    c = coefficients_of(spec, values, statistics, dials)
+    p, both, untested = c.sums(statistics, testing_columns(statistics)).T
     share = 1.0 - untested
     found = np.stack([p, both / share, (p - both) / untested], axis=-1).reshape(*shape, 3)
-    data: dict[str, Any] = {
-        "prevalence": (
-            (*lead, "population"), np.clip(found, 0.0, 1.0),
-            {"label": "prevalence among", "units": "probability", "headline": True},
-        )
-    }  # fmt: skip
-    for component, (label, headline) in _EFFECTS.items():
+    facts = {"label": "prevalence among", "units": "probability", "headline": True}
+    if spec.family == "gaussian":
+        facts = {"label": "mean outcome among", "units": "outcome", "headline": True}
+    else:
+        found = np.clip(found, 0.0, 1.0)
+    data: dict[str, Any] = {spec.mean_name: ((*lead, "population"), found, facts)}
+    for component, (label, units, headline) in (_EFFECTS if spec.family == "bernoulli" else _LINEAR).items():
         if f"{component}_effect" in draws:
             each = draws[f"{component}_effect"].transpose(*lead, ...).values / statistics[f"{component}_spread"].values
-            facts = {"label": label, "units": "log odds ratio", "headline": headline}
+            if spec.family == "gaussian" and component == "risk":
+                each = each * float(statistics["unit"].values[1])
+            facts = {"label": label, "units": units, "headline": headline}
             data[f"{component}_coefficient"] = ((*lead, f"{component}_term"), each, facts)
     if "expertise" in draws:
         each = draws["expertise"].transpose(*lead, ...).values / statistics["held_spread"].values
         facts = {"label": "departure of testing along features outside expertise", "units": "log odds ratio"}
         data["held_coefficient"] = ((*lead, "held_term"), each, facts | {"headline": False})
+    if isinstance(c, GaussianCoefficients):
+        data |= _heckman(c, statistics, lead, shape)
     factor = sd_factor(spec.unobserved, dials.get("unobserved.nu", np.inf))
     if np.isfinite(factor):
-        facts = {"label": "standard deviation of the unobservable", "units": "log odds", "headline": False}
+        if isinstance(c, GaussianCoefficients):
+            factor *= c.unit[1]
+        units = "log odds" if spec.family == "bernoulli" else "outcome"
+        facts = {"label": "standard deviation of the unobservable", "units": units, "headline": False}
         data["unobserved_sd"] = (lead, factor * values["unobserved_scale"].reshape(shape), facts)
     facts = {"label": "share tested, as the model implies it", "units": "probability", "headline": False}
     data["share_tested"] = (lead, share.reshape(shape), facts)
@@ -61,3 +76,21 @@ def estimands_of(spec: SelectiveRisk, draws: xr.Dataset, statistics: xr.Dataset,
     coords |= {f"{c}_term": statistics[f"{c}_term"].values for c in ("risk", "testing", "held")}
     used = {str(d) for v in data.values() for d in v[0]}
     return xr.Dataset(data, coords={k: v for k, v in coords.items() if k in used})
+
+
+def _heckman(c: GaussianCoefficients, statistics: xr.Dataset, lead: tuple[str, str], shape: tuple[int, ...]) -> dict[str, Any]:
+    """Correlation, slope of testing per unit of the outcome, and departures of testing from it along the free terms."""
+    facts = {"label": "correlation of what moves outcome and testing", "units": "correlation", "headline": True}
+    out: dict[str, Any] = {"error_correlation": (lead, c.correlation.reshape(shape), facts)}
+    facts = {"label": "probit score of a test per unit of the outcome", "units": "probit score", "headline": False}
+    out["slope"] = (lead, (c.alpha / c.unit[1]).reshape(shape), facts)
+    names = [str(t) for t in statistics["testing_term"].values]
+    if names:
+        risk = {str(t): k for k, t in enumerate(statistics["risk_term"].values)}
+        stretch = np.cosh(np.arctanh(c.correlation))
+        follows = [c.alpha * c.risk[:, 1 + risk[t]] if t in risk else 0.0 for t in names]
+        departure = np.stack([stretch * c.testing[:, 1 + k] - follows[k] for k in range(len(names))], axis=-1)
+        each = (departure / statistics["testing_spread"].values).reshape(*shape, len(names))
+        facts = {"label": "departure of testing at an equal outcome, per unit of the covariate", "units": "probit score"}
+        out["departure"] = ((*lead, "testing_term"), each, facts | {"headline": False})
+    return out

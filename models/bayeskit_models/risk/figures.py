@@ -28,13 +28,14 @@ _DRAWS = 400
 
 def risk_figure(fit: RiskFit, groups: int, prob: float) -> Figure:
     """See `RiskFit.plot_risk`."""
-    from bayeskit_models.risk.population import row_probabilities, testing_columns
+    from bayeskit_models.risk.population import testing_columns
     from bayeskit_models.risk.risk_fit import conditional
 
+    fit.need_binary("plot_risk")
     statistics = fit._need_statistics("draw risks of its rows")
     weight = statistics["weight"].values
     c, _ = fit.thinned(len(weight), _DRAWS)
-    found = row_probabilities(c, statistics["risk_columns"].values, testing_columns(statistics))
+    found = c.rows(statistics["risk_columns"].values, testing_columns(statistics))
     place = equal_groups(found[..., 0].mean(0), weight, groups)
     kind = np.repeat([0, 1, 2], np.diff(statistics["kind_ptr"].values))
     curves, seen = {}, []

@@ -45,10 +45,10 @@ class SelectiveRisk(ModelBuilder):
         Formula of how testing departs from risk; not given: that of `risk`.
     unobserved : {"uniform", "normal", "student"}
         Law of the unobservable: uniform on (0, sigma), normal or Student's with centre 0 and scale sigma.
-    family : {"bernoulli"}
-        Law of the outcome.
-    link : {"logit"}
-        How probabilities follow from scores.
+    family : {"bernoulli", "gaussian"}
+        Binary outcome, or a continuous one with normal errors, for which `heckman` makes the specification.
+    link : {"logit", "probit"}
+        How probabilities follow from scores: logit for a binary outcome, probit for the test before a continuous one.
     alpha : float, "positive" or "free"
         How steeply testing follows risk: a known number, or unknown and positive, or unknown with either sign.
     prevalence : Prevalence or mapping of labels to Prevalence, optional
@@ -63,6 +63,9 @@ class SelectiveRisk(ModelBuilder):
         Column of how many equal rows a row stands for.
     group : str, optional
         Column of groups for which a prevalence may be stated.
+    unit : (float, float), optional
+        Of a continuous outcome: what counts as 0 and as one unit in the priors. Not given: mean and standard deviation of the
+        tested rows, so that the unit of the table does not matter; priors that follow the data cannot be calibrated.
 
     Notes
     -----
@@ -74,8 +77,8 @@ class SelectiveRisk(ModelBuilder):
     risk: str = field(default="1", kw_only=True)
     testing: str | None = field(default=None, kw_only=True)
     unobserved: Literal["uniform", "normal", "student"] = field(default="uniform", kw_only=True)
-    family: Literal["bernoulli"] = field(default="bernoulli", kw_only=True)
-    link: Literal["logit"] = field(default="logit", kw_only=True)
+    family: Literal["bernoulli", "gaussian"] = field(default="bernoulli", kw_only=True)
+    link: Literal["logit", "probit"] = field(default="logit", kw_only=True)
     alpha: float | Literal["positive", "free"] = field(default=1.0, kw_only=True)
     prevalence: Any = field(default=None, kw_only=True)
     expertise: Any = field(default=None, kw_only=True)
@@ -83,6 +86,7 @@ class SelectiveRisk(ModelBuilder):
     signs: Any = field(default=(), kw_only=True)
     weights: str | None = field(default=None, kw_only=True)
     group: str | None = field(default=None, kw_only=True)
+    unit: Any = field(default=None, kw_only=True)
 
     fit_class: ClassVar[Any] = RiskFit
     row_level_statistics: ClassVar[bool] = True
@@ -92,9 +96,21 @@ class SelectiveRisk(ModelBuilder):
         object.__setattr__(self, "prevalence", read_prevalence(self.prevalence, self.group))
         object.__setattr__(self, "expertise", read_expertise(self.expertise))
         object.__setattr__(self, "signs", read_signs(self.signs))
+        if isinstance(self.unit, list):
+            object.__setattr__(self, "unit", tuple(self.unit))
         if isinstance(self.alpha, int):
             object.__setattr__(self, "alpha", float(self.alpha))
         _check(self)
+
+    @classmethod
+    def heckman(cls, outcome: str = "y", tested: str = "t", **settings: Any) -> Self:
+        """Heckman's model: a continuous outcome, probit tests and normal errors with an unknown correlation.
+
+        Along terms of `testing` the test has a coefficient of its own; along the other terms of `risk` it follows the outcome.
+        """
+        return cls(
+            outcome, tested, **{"family": "gaussian", "link": "probit", "unobserved": "normal", "alpha": "free", **settings}
+        )
 
     def settings(self) -> dict[str, Any]:
         """The settings as JSON-able values: a `Prevalence` as its three numbers."""
@@ -130,12 +146,30 @@ class SelectiveRisk(ModelBuilder):
             return ()
         return ((None, self.prevalence),) if isinstance(self.prevalence, Prevalence) else tuple(self.prevalence)
 
+    @property
+    def mean_name(self) -> str:
+        """The estimand that holds the mean outcome by population."""
+        return "prevalence" if self.family == "bernoulli" else "mean_outcome"
+
+    @property
+    def default_target_accept(self) -> float:
+        """Smaller steps: a tenth dearer for a binary outcome, and more effective draws."""
+        return 0.95 if self.family == "bernoulli" else 0.9
+
+    @property
+    def no_calibration(self) -> str:
+        """Without `unit` the priors of a continuous outcome follow the data, and there is nothing to calibrate."""
+        if self.family == "bernoulli" or self.unit is not None:
+            return ""
+        return "give unit=(0.0, 1.0) or so; without it the priors follow each table's outcomes."
+
     # -- what the kit asks ------------------------------------------------------------------------------------------
 
     def columns(self) -> tuple[Column, ...]:
         """Outcome, test, whatever else is named, and the covariates of the formulas."""
+        kind: Literal["binary", "number"] = "binary" if self.family == "bernoulli" else "number"
         out = [
-            Column("outcome", self.outcome, "binary", "the outcome; empty where nobody tested", allow_missing=True),
+            Column("outcome", self.outcome, kind, "the outcome; empty where nobody tested", allow_missing=True),
             Column("tested", self.tested, "binary", "whether the row was tested"),
         ]
         if self.weights is not None:
@@ -155,9 +189,14 @@ class SelectiveRisk(ModelBuilder):
 
     def graph(self, graph: Graph) -> None:
         """Coordinates that the data determine one by one, constraints, and the fused likelihood."""
-        from bayeskit_models.risk.graph import write_graph
+        if self.family == "gaussian":
+            from bayeskit_models.risk.gaussian import write_gaussian
 
-        write_graph(self, graph)
+            write_gaussian(self, graph)
+        else:
+            from bayeskit_models.risk.graph import write_graph
+
+            write_graph(self, graph)
 
     def log_constraint(
         self, values: Mapping[str, np.ndarray], statistics: xr.Dataset, dials: Mapping[str, float]
@@ -263,8 +302,37 @@ def _variables(part: Any) -> set[str]:
     return set(read_formula("testing", str(part), False).variables)
 
 
+def _check_family(spec: SelectiveRisk) -> None:
+    """What goes together: a binary outcome with logits, a continuous one with a probit, normal errors and no known slope."""
+    if spec.family == "bernoulli":
+        if spec.link != "logit":
+            raise SpecificationError(
+                "link='probit': a binary outcome has the link 'logit' here; there is no bivariate probit yet."
+            )
+        if spec.unit is not None:
+            raise SpecificationError(f"unit={spec.unit!r} is of a continuous outcome; a binary one has none.")
+        return
+    wrong = [
+        f"{name}={getattr(spec, name)!r}"
+        for name, good in (("link", ("probit",)), ("unobserved", ("normal",)), ("alpha", ALPHAS), ("tau", (None,)))
+        if getattr(spec, name) not in good
+    ]
+    if wrong:
+        raise SpecificationError(
+            f"family='gaussian' does not go with {', '.join(wrong)}: it has link='probit', unobserved='normal', alpha='free' "
+            "or 'positive', and no tau. SelectiveRisk.heckman(...) makes such a specification."
+        )
+    if spec.unit is not None and not (
+        isinstance(spec.unit, tuple)
+        and len(spec.unit) == 2
+        and all(isinstance(x, int | float) and np.isfinite(x) for x in spec.unit)
+        and spec.unit[1] > 0
+    ):
+        raise SpecificationError(f"unit={spec.unit!r}: two numbers, what counts as 0 and how much is one unit (above 0).")
+
+
 def _check(spec: SelectiveRisk) -> None:
-    for name, allowed in (("unobserved", LAWS), ("family", ("bernoulli",)), ("link", ("logit",))):
+    for name, allowed in (("unobserved", LAWS), ("family", ("bernoulli", "gaussian")), ("link", ("logit", "probit"))):
         value = getattr(spec, name)
         if value not in allowed:
             raise SpecificationError(f"{name}={value!r}: must be one of {', '.join(allowed)}.{suggest(str(value), allowed)}")
@@ -273,6 +341,7 @@ def _check(spec: SelectiveRisk) -> None:
             raise SpecificationError(f"alpha={spec.alpha!r}: a number, 'positive' or 'free'.{suggest(spec.alpha, ALPHAS)}")
     elif isinstance(spec.alpha, bool) or not isinstance(spec.alpha, float) or not np.isfinite(spec.alpha):
         raise SpecificationError(f"alpha={spec.alpha!r}: a finite number, 'positive' or 'free'.")
+    _check_family(spec)
     for name in ("risk", "testing"):
         text = getattr(spec, name)
         if text is not None and not read_formula(name, text, True).intercept:

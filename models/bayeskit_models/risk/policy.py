@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit, ndtr
 
 from bayeskit.errors import SpecificationError, suggest
 from bayeskit.estimands import interval
+from bayeskit_models.risk.population import Coefficients
 
 if TYPE_CHECKING:
     from bayeskit.report.content import Figure
@@ -36,10 +38,12 @@ class PolicyCurve:
         Numbers or categories.
     draws : ndarray, shape (S, values)
     risk : float
-        The fixed probability of the outcome.
+        The fixed probability of the outcome, or the fixed outcome where it is continuous.
     free : bool
         False where the specification says that testing does not depart from risk along the feature: the curve is then flat by
         assumption.
+    fixed : str
+        What `risk` is: "risk" or "outcome".
     """
 
     feature: str
@@ -47,6 +51,7 @@ class PolicyCurve:
     draws: FloatArray
     risk: float
     free: bool
+    fixed: str = "risk"
 
     def summary(self, prob: float = 0.95) -> pd.DataFrame:
         """Median and equal-tailed interval at every value."""
@@ -60,7 +65,8 @@ class PolicyCurve:
     def head(self) -> str:
         """What it is, in words."""
         tail = "" if self.free else "; flat by assumption: the feature is outside expertise"
-        return f"probability of a test along {self.feature}, at a risk of {self.risk:.3g} and average other covariates{tail}"
+        at = f"at a fixed {self.fixed} of {self.risk:.3g} and average other covariates"
+        return f"probability of a test along {self.feature}, {at}{tail}"
 
     def __repr__(self) -> str:
         table = self.summary()
@@ -85,8 +91,8 @@ def policy_curve(fit: RiskFit, feature: str, values: Any, risk: float | None) ->
     if feature not in known:
         raise SpecificationError(f"feature={feature!r} is no covariate of the formulas.{suggest(feature, known)}")
     if risk is None:
-        risk = float(np.median(fit.estimands["prevalence"].sel(population="all")))
-    if not 0.0 < risk < 1.0:
+        risk = float(np.median(fit.means.sel(population="all")))
+    if fit.spec.family == "bernoulli" and not 0.0 < risk < 1.0:
         raise SpecificationError(f"risk={risk!r}: a probability strictly between 0 and 1.")
     statistics = fit._need_statistics("hold the other covariates at their averages")
     role = f"x_{feature}"
@@ -99,12 +105,17 @@ def policy_curve(fit: RiskFit, feature: str, values: Any, risk: float | None) ->
             values = distinct if len(distinct) <= 8 else np.linspace(distinct[0], distinct[-1], _POINTS)
     rows = {name: [_typical(fit, name)] * len(values) for name in known}
     rows[feature] = list(values)
-    _, testing, _ = fit.columns_of(pd.DataFrame(rows))
+    risk_columns, testing, _ = fit.columns_of(pd.DataFrame(rows))
     c, _ = fit.thinned(len(values))
-    score = c.alpha[:, None] * np.log(risk / (1.0 - risk)) + c.testing[:, :1] + c.testing[:, 1:] @ testing
     free = any(feature in spec.terms(part).variables for part in ("testing", "held"))
     assert design is not None
-    return PolicyCurve(feature, tuple(values), 1.0 / (1.0 + np.exp(-score)), risk, free)
+    if isinstance(c, Coefficients):
+        score = c.alpha[:, None] * np.log(risk / (1.0 - risk)) + c.testing[:, :1] + c.testing[:, 1:] @ testing
+        return PolicyCurve(feature, tuple(values), expit(score), risk, free)
+    mean, score = c.predictors(risk_columns, testing)
+    alpha, stretch = c.alpha[:, None], np.cosh(np.arctanh(c.correlation))[:, None]
+    at = (risk - c.unit[0]) / c.unit[1]
+    return PolicyCurve(feature, tuple(values), ndtr(stretch * score + alpha * (at - mean)), risk, free, "outcome")
 
 
 def _typical(fit: RiskFit, name: str) -> Any:

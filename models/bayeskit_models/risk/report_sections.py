@@ -46,32 +46,31 @@ def _numbers(draws: NDArray[np.float64], prob: float) -> tuple[Cell, Cell, Cell]
 
 
 def _prevalence(fit: RiskFit, prob: float) -> Section:
-    draws = fit.estimands["prevalence"].transpose("chain", "draw", "population").values
+    draws = fit.means.transpose("chain", "draw", "population").values
+    name = "Prevalence" if fit.spec.family == "bernoulli" else "Mean outcome"
     blocks: list[Block] = []
     if fit.design is not None:
-        counts = fit.design["counts"].values
+        counts, seen = fit.design["counts"].values, float(fit.design["tested_mean"])
+        told = f"of whom {seen:.1%} had the outcome" if fit.spec.family == "bernoulli" else f"with mean outcome {seen:.4g}"
         blocks.append(
             Paragraph(
-                f"{counts.sum():,.0f} people, {counts[1:].sum():,.0f} of them tested, of whom {counts[1]:,.0f} had the outcome "
-                f"({counts[1] / counts[1:].sum():.1%}). Nothing was seen of the other {counts[0]:,.0f}: what is said of them "
-                "rests on the assumptions below."
+                f"{counts.sum():,.0f} people, {counts[1:].sum():,.0f} of them tested, {told}. Nothing was "
+                f"seen of the other {counts[0]:,.0f}: what is said of them rests on the assumptions below."
             )
         )
     rows = tuple((str(p), *_numbers(draws[..., k], prob)) for k, p in enumerate(fit.estimands["population"].values))
-    caption = (
-        f"Prevalence among people with the covariates of the table, medians with {interval_phrase(prob, 'eti')} intervals."
-    )
+    caption = f"{name} among people with these covariates, medians with {interval_phrase(prob, 'eti')} intervals."
     blocks.append(Table(("among", "median", "lower", "upper"), rows, caption))
     if fit.design is not None:
         found = untested_identity(fit)
         whose = "stated" if found.stated else "fitted"
         blocks.append(
             Paragraph(
-                f"Total probability alone: the {whose} prevalence of all leaves {found.implied:.3g} (standard error "
+                f"Total probability alone: the {whose} {name.lower()} of all leaves {found.implied:.3g} (standard error "
                 f"{found.sd:.2g}) for the untested, whatever the model."
             )
         )
-    return Section("Prevalence", "prevalence", tuple(blocks))
+    return Section(name, "prevalence", tuple(blocks))
 
 
 def _coefficients(fit: RiskFit, name: str, prob: float) -> list[Block]:
@@ -96,6 +95,10 @@ def _coefficients(fit: RiskFit, name: str, prob: float) -> list[Block]:
 
 def _risk(fit: RiskFit, prob: float) -> Section:
     blocks = _coefficients(fit, "risk_coefficient", prob)
+    if fit.spec.family == "gaussian":
+        return (
+            Section("Outcome", "risk", tuple(blocks)) if blocks else Section("Outcome", "risk", (Paragraph("No covariates."),))
+        )
     if fit.statistics is not None:
         blocks.append(fit.plot_risk(prob=prob))
     else:
@@ -110,11 +113,12 @@ def _testing(fit: RiskFit, prob: float) -> Section:
             "alone. A departure may be a written rule, a barrier, or a wrong formula of the risk."
         )
     ]
+    blocks += _coefficients(fit, "departure", prob) if fit.spec.family == "gaussian" else []
     blocks += _coefficients(fit, "testing_coefficient", prob) + _coefficients(fit, "held_coefficient", prob)
     if fit.spec.expertise is not None and fit.spec.tau is None:
         named = ", ".join(fit.spec.expertise) or "no feature"
         blocks.append(Paragraph(f"By assumption (expertise) testing departs along {named} and along no other feature."))
-    if fit.statistics is not None:
+    if fit.statistics is not None and fit.spec.family == "bernoulli":
         found = fit.misallocation()
         rows = tuple(
             (str(name), Number(float(r["median"])), Number(float(r["lower"])), Number(float(r["upper"])))

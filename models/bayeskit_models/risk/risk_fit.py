@@ -15,7 +15,7 @@ from bayeskit.errors import SpecificationError
 from bayeskit.intake import encode
 from bayeskit_models.answers import Answer
 from bayeskit_models.designs import standardised
-from bayeskit_models.risk.population import Coefficients, coefficients_of, pooled, row_probabilities, testing_columns
+from bayeskit_models.risk.population import AnyCoefficients, coefficients_of, pooled, testing_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,13 +50,14 @@ class RiskFit(Fit):
 
     # -- rows and draws ---------------------------------------------------------------------------------------------
 
-    def thinned(self, rows: int, most: int | None = None) -> tuple[Coefficients, tuple[int, int]]:
+    def thinned(self, rows: int, most: int | None = None) -> tuple[AnyCoefficients, tuple[int, int]]:
         """Coefficients of evenly spaced draws, few enough for so many rows, and their numbers of chains and draws."""
         chains, length = self.posterior.sizes["chain"], self.posterior.sizes["draw"]
         wanted = max(_LEAST, _MOST // max(3 * rows, 1)) if most is None else most
         keep = np.unique(np.linspace(0, length - 1, min(length, -(-wanted // chains))).round().astype(int))
         part = self.posterior.isel(draw=keep)
-        return coefficients_of(self.spec, pooled(part), self.dials), (chains, len(keep))
+        design = self._need_design("predict")
+        return coefficients_of(self.spec, pooled(part), design, self.dials), (chains, len(keep))
 
     def columns_of(self, new: Any) -> tuple[FloatArray, FloatArray, list[str]]:
         """Columns of the risk and of testing for rows of a table, and labels of the rows."""
@@ -80,7 +81,7 @@ class RiskFit(Fit):
         """P(Y = 1), P(T = 1, Y = 1) and P(T = 0) of every row, shape (S, n, 3), with the numbers of chains and draws."""
         risk, testing, labels = self.columns_of(new)
         c, shape = self.thinned(len(labels), most)
-        return row_probabilities(c, risk, testing), shape, labels
+        return c.rows(risk, testing), shape, labels
 
     def _answer(self, values: FloatArray, shape: tuple[int, int], rows: list[str], label: str, units: str, note: str) -> Answer:
         total = self.posterior.sizes["chain"] * self.posterior.sizes["draw"]
@@ -105,18 +106,45 @@ class RiskFit(Fit):
             raise SpecificationError(f"given={given!r}: must be one of {', '.join(GIVEN)}.")
         found, shape, rows = self.row_draws(new)
         label = {"all": "", "tested": " of a tested person", "untested": " of an untested person"}[given]
+        if self.spec.family == "gaussian":
+            return self._answer(conditional(found, given, False), shape, rows, f"expected outcome{label}", "outcome", "")
         note = "" if given == "all" else "Rests on the law of the unobservable and on alpha, beside the covariates."
         return self._answer(conditional(found, given), shape, rows, f"probability of the outcome{label}", "probability", note)
 
     def prevalence(self) -> Answer:
         """Prevalence among all people of the table, those tested and those not."""
-        draws = self.estimands["prevalence"].rename(population="row")
-        observed = self._need_design("count")["counts"].values if self.design is not None else None
-        note = ""
-        if observed is not None:
-            rate, share = observed[1] / observed[1:].sum(), observed[1:].sum() / observed.sum()
-            note = f"Observed: {share:.4g} tested, of whom {rate:.4g} had the outcome."
-        return Answer(draws, "prevalence among", "probability", note)
+        note, facts = "", self.means.attrs
+        if self.design is not None:
+            counts, rate = self.design["counts"].values, float(self.design["tested_mean"])
+            share = counts[1:].sum() / counts.sum()
+            told = f"of whom {rate:.4g} had the outcome" if self.spec.family == "bernoulli" else f"with mean outcome {rate:.4g}"
+            note = f"Observed: {share:.4g} tested, {told}."
+        return Answer(self.means.rename(population="row"), facts["label"], facts["units"], note)
+
+    @property
+    def means(self) -> xr.DataArray:
+        """Draws of the prevalence, or of the mean outcome where it is continuous, by population."""
+        return self.estimands[self.spec.mean_name]
+
+    def need_binary(self, what: str) -> None:
+        """Refuse what is about probabilities of an outcome where the outcome is continuous."""
+        if self.spec.family == "gaussian":
+            raise SpecificationError(f"{what} is about a binary outcome; this one is continuous.")
+
+    def baselines(self, prob: float = 0.95) -> pd.DataFrame:
+        """What people do without a model of selection, on the same rows, beside each other.
+
+        Regression on the tested alone, the untested counted as negative, inverse probability weights (binary outcomes), and
+        Heckman's two-step method with corrected standard errors (continuous ones).
+
+        Returns
+        -------
+        DataFrame
+            One row for each method and term, with confidence intervals; see `bayeskit_models.risk.baselines.baseline_table`.
+        """
+        from bayeskit_models.risk.coefficients import baselines_of
+
+        return baselines_of(self, prob)
 
     def unobserved(self, draws: int = 200) -> Answer:
         """Mean of the unobservable of every row of the table given all that was seen of it, on the scale of log odds.
@@ -126,21 +154,15 @@ class RiskFit(Fit):
         draws : int
             Evenly spaced posterior draws to use.
         """
-        from bayeskit_models.risk.population_kernel import unobserved_means
-        from bayeskit_models.risk.unobserved import law_nodes
-
         statistics = self._need_statistics("answer for its rows")
         c, shape = self.thinned(statistics.sizes["row"], draws)
-        nodes, weights = law_nodes(self.spec.unobserved, self.dials.get("unobserved.nu"))
-        found = unobserved_means(
-            c.risk, c.testing, c.sigma, c.alpha, np.ascontiguousarray(statistics["risk_columns"].values),
-            testing_columns(statistics), statistics["kind_ptr"].values, nodes, weights,
-        )  # fmt: skip
+        found = c.unobserved(statistics, testing_columns(statistics))
         cell = statistics["cell"].values
         rows = np.flatnonzero(cell >= 0)
         note = "Compare it with something that the decision maker saw and the model did not, such as family history."
         label = "mean of the unobservable, given test and outcome"
-        return self._answer(found[:, cell[rows]], shape, [f"row {i}" for i in rows], label, "log odds", note)
+        units = "log odds" if self.spec.family == "bernoulli" else "outcome"
+        return self._answer(found[:, cell[rows]], shape, [f"row {i}" for i in rows], label, units, note)
 
     def policy(
         self, feature: str, values: Sequence[Any] | ArrayLike | None = None, *, risk: float | None = None
@@ -279,11 +301,10 @@ class RiskFit(Fit):
         return sections_of(self, prob)
 
 
-def conditional(found: FloatArray, given: str) -> FloatArray:
-    """P(Y = 1) of everybody, of the tested or of the untested, from `population.row_probabilities`."""
+def conditional(found: FloatArray, given: str, binary: bool = True) -> FloatArray:
+    """Mean outcome of everybody, of the tested or of the untested, from `population.Coefficients.rows`."""
     p, both, untested = (found[..., k] for k in range(3))
     if given == "all":
         return p
-    if given == "tested":
-        return np.clip(both / (1.0 - untested), 0.0, 1.0)
-    return np.clip((p - both) / untested, 0.0, 1.0)
+    mean = both / (1.0 - untested) if given == "tested" else (p - both) / untested
+    return np.clip(mean, 0.0, 1.0) if binary else mean

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bayeskit import Simulation
 from bayeskit.errors import SpecificationError
+from bayeskit_models.risk.gaussian import GaussianCoefficients
 from bayeskit_models.risk.population import coefficients_of, testing_columns
 
 if TYPE_CHECKING:
@@ -81,8 +82,15 @@ def simulate_rows(
     statistics = spec.statistics(blank)
     used = spec.set_dials(statistics, dials)
     values = dict(parameters) if parameters is not None else draw_constrained(spec, statistics, rng, used)
-    c = coefficients_of(spec, {k: np.asarray(v)[None] for k, v in values.items()}, used)
+    c = coefficients_of(spec, {k: np.asarray(v)[None] for k, v in values.items()}, statistics, used)
     cell = statistics["cell"].values
+    if isinstance(c, GaussianCoefficients):
+        mean, score = (v[0, cell] for v in c.predictors(statistics["risk_columns"].values, testing_columns(statistics)))
+        first, second = rng.normal(size=(2, len(frame)))
+        rho = c.correlation[0]
+        unit = tuple(map(float, like["unit"].values)) if like is not None else spec.unit or (0.0, 1.0)
+        outcome = unit[0] + unit[1] * (mean + c.sigma[0] * first)
+        return Simulation(_table(spec, frame, score + rho * first + np.sqrt(1.0 - rho**2) * second > 0.0, outcome), values)
     a = (c.risk[0, 0] + c.risk[0, 1:] @ statistics["risk_columns"].values)[cell]
     d = (c.testing[0, 0] + c.testing[0, 1:] @ testing_columns(statistics))[cell]
     r = a + c.sigma[0] * _unit_draws(spec, rng, len(frame), used)
@@ -120,7 +128,7 @@ def _design_like(spec: SelectiveRisk, like: xr.Dataset) -> pd.DataFrame:
     return frame
 
 
-def _table(spec: SelectiveRisk, frame: pd.DataFrame, tested: NDArray[np.bool_], outcome: NDArray[np.bool_]) -> pd.DataFrame:
+def _table(spec: SelectiveRisk, frame: pd.DataFrame, tested: NDArray[np.bool_], outcome: NDArray[Any]) -> pd.DataFrame:
     out: dict[str, Any] = {spec.outcome: np.where(tested, outcome.astype(float), np.nan), spec.tested: tested.astype(int)}
     if spec.weights is not None:
         out[spec.weights] = 1.0

@@ -35,13 +35,19 @@ def reduce_rows(spec: SelectiveRisk, rows: Rows) -> xr.Dataset:
     """Statistics of the likelihood; see the module."""
     weight = np.asarray(rows.columns.get("weights", np.ones(rows.n)), dtype=float)
     tested = np.asarray(rows.columns["tested"]) == 1
-    outcome = np.where(rows.missing["outcome"], -1, rows.columns["outcome"]).astype(np.int64)
+    outcome = np.where(rows.missing["outcome"], 0.0, np.asarray(rows.columns["outcome"], dtype=float))
     _check_selection(spec, rows, tested, weight)
+    binary = spec.family == "bernoulli"
+    counted = weight * tested
+    mean = float(np.average(outcome, weights=counted))
+    sd = float(np.sqrt(np.average((outcome - mean) ** 2, weights=counted)))
     keep = weight > 0.0
     designs = {c: standardise(rows, spec.terms(c), keep, "mean", weight) for c in COMPONENTS}
     group = np.asarray(rows.columns.get("group", np.zeros(rows.n, dtype=np.int64)))
-    kind = np.where(~tested, 0, np.where(outcome == 1, 1, 2))
-    cell, first, total = _fold([d["matrix"] for d in designs.values()], group, kind, weight, keep)
+    kind = np.where(~tested, 0, np.where((outcome == 1) | (not binary), 1, 2))
+    unit = (0.0, 1.0) if binary else (mean, sd) if spec.unit is None else spec.unit
+    inside = np.where(tested, (outcome - unit[0]) / unit[1], 0.0)
+    cell, first, total = _fold([d["matrix"] for d in designs.values()], group, kind, inside, weight, keep)
     kinds = kind[first]
     data: dict[str, Any] = {
         "kind_ptr": (("kind_edge",), np.concatenate([[0], np.cumsum(np.bincount(kinds, minlength=3))])),
@@ -50,7 +56,14 @@ def reduce_rows(spec: SelectiveRisk, rows: Rows) -> xr.Dataset:
         "cell": (("observation",), cell),
         "counts": (("kind",), np.array([total[kinds == k].sum() for k in range(3)])),
     }
-    coords: dict[str, Any] = {"kind": ["untested", "outcome 1", "outcome 0"]}
+    data |= {"tested_mean": ((), mean), "tested_sd": ((), sd)}
+    if not binary:
+        tested_weight = float(counted.sum())
+        data |= {
+            "outcome": (("row",), inside[first]), "unit": (("end",), np.array(unit, dtype=float)),
+            "log_unit": ((), -np.log(unit[1]) * tested_weight),  # densities are of the user's outcome
+        }  # fmt: skip
+    coords: dict[str, Any] = {"kind": ["untested", *(("outcome 1", "outcome 0") if binary else ("tested", "none"))]}
     for component, found in designs.items():
         term = f"{component}_term"
         data[f"{component}_columns"] = ((term, "row"), np.ascontiguousarray(found["matrix"][first].T))
@@ -67,19 +80,30 @@ def reduce_rows(spec: SelectiveRisk, rows: Rows) -> xr.Dataset:
         data["group_code"] = (("row",), group[first])
         coords["group"] = list(rows.levels["group"])
     if known:
-        data["stated_code"] = (("row",), _codes(labels, rows, group[first]))
+        code = _codes(labels, rows, group[first])
+        if binary:
+            data["stated_code"] = (("row",), code)
+        else:
+            x = designs["risk"]["matrix"][first]
+            means = [np.average(x[code == g], axis=0, weights=total[code == g]) for g in range(len(labels))]
+            data["stated_means"] = (("stated", "risk_term"), np.array(means).reshape(len(labels), -1))
         coords["stated"] = [label if label is not None else "all" for label in labels]
     out = xr.Dataset(data, coords=coords)
-    for (label, stated), place in zip(known, range(len(known)), strict=True):
+    for place, (label, stated) in enumerate(known if binary else ()):
         _check_possible(spec, label, stated, out, place)
     return out
 
 
 def _fold(
-    matrices: list[FloatArray], group: IntArray, kind: IntArray, weight: FloatArray, keep: NDArray[np.bool_]
+    matrices: list[FloatArray],
+    group: IntArray,
+    kind: IntArray,
+    outcome: FloatArray,
+    weight: FloatArray,
+    keep: NDArray[np.bool_],
 ) -> tuple[IntArray, IntArray, FloatArray]:
     """Cell of every row (-1 where its weight is 0), one row of the table for each cell, and the weights of the cells."""
-    joined = np.concatenate([kind[:, None].astype(float), group[:, None].astype(float), *matrices], axis=1)
+    joined = np.concatenate([np.stack([kind, group, outcome], axis=1).astype(float), *matrices], axis=1)
     _, first, place = np.unique(joined[keep], axis=0, return_index=True, return_inverse=True)
     place = np.asarray(place).reshape(-1)
     cell = np.full(len(kind), -1, dtype=np.int64)
@@ -118,8 +142,8 @@ def _check_selection(spec: SelectiveRisk, rows: Rows, tested: NDArray[np.bool_],
     values = np.asarray(rows.columns["outcome"])[tested & counts]
     if values.min() == values.max():
         raise DataError(
-            f"every tested row has the outcome {values[0]}.", column=spec.outcome,
-            rule="both outcomes occur among the tested.", fix="check the column, or collect more data: nothing can be learned.",
+            f"every tested row has the outcome {values[0]:g}.", column=spec.outcome,
+            rule="outcomes of the tested differ.", fix="check the column, or collect more data: nothing can be learned.",
         )  # fmt: skip
 
 

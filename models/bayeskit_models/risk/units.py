@@ -81,24 +81,36 @@ def drop_units(statistics: xr.Dataset, by: str, places: NDArray[np.int64]) -> xr
         kind_ptr=(("kind_edge",), np.concatenate([[0], np.cumsum(np.bincount(kind[keep], minlength=3))])),
         cell=(("observation",), cell),
         counts=(("kind",), np.array([weight[kind == k].sum() for k in range(3)])),
+        **_tested_moments(out, weight[keep], kind[keep]),
     ).assign_attrs(statistics.attrs)
+
+
+def _tested_moments(out: xr.Dataset, weight: FloatArray, kind: NDArray[np.int64]) -> dict:
+    """What of the statistics follows from the outcomes of the tested rows."""
+    tested = kind > 0
+    if not weight[tested].sum():
+        return {}
+    centre, spread = (float(x) for x in out["unit"].values) if "unit" in out else (0.0, 1.0)
+    y = (kind[tested] == 1).astype(float) if "unit" not in out else centre + spread * out["outcome"].values[tested]
+    mean = float(np.average(y, weights=weight[tested]))
+    found = {
+        "tested_mean": ((), mean), "tested_sd": ((), float(np.sqrt(np.average((y - mean) ** 2, weights=weight[tested])))),
+    }  # fmt: skip
+    return found | ({"log_unit": ((), -float(np.log(spread)) * weight[tested].sum())} if "unit" in out else {})
 
 
 def unit_effects(
     spec: SelectiveRisk, draws: xr.Dataset, statistics: xr.Dataset, by: str, dials: Mapping[str, float]
 ) -> FloatArray:
     """What ONE of each unit adds to the log likelihood, shape (chains, draws, units)."""
-    from bayeskit_models.risk.population_kernel import log_rows
-
-    c = coefficients_of(spec, pooled(draws), dials)
-    size, weight = len(c.sigma), statistics["weight"].values
+    c = coefficients_of(spec, pooled(draws), statistics, dials)
+    size, weight = len(c), statistics["weight"].values
     labels, home = _home(statistics, by) if by != "row" else ([], np.empty(0, dtype=np.int64))
     out = np.empty((size, len(labels) if by != "row" else len(weight)))
-    columns = [np.ascontiguousarray(statistics["risk_columns"].values), testing_columns(statistics)]
+    columns = testing_columns(statistics)
     step = max(1, _BLOCK // max(1, len(weight)))
     for start in range(0, size, step):
-        d = c[start : start + step]
-        found = log_rows(d.risk, d.testing, d.sigma, d.alpha, *columns, statistics["kind_ptr"].values, d.nodes, d.node_weight)
+        found = c[start : start + step].log_rows(statistics, columns)
         if by == "row":
             out[start : start + step] = found if _whole(statistics) else found * weight
         else:

@@ -98,6 +98,7 @@ def validate(fit: RiskFit, followup: Any, outcome: str, by: str | None, given: s
     """See `RiskFit.validate`."""
     from bayeskit_models.risk.risk_fit import GIVEN, conditional
 
+    fit.need_binary("validate")
     if given not in GIVEN:
         raise SpecificationError(f"given={given!r}: must be one of {', '.join(GIVEN)}.")
     wanted = [Column("outcome", outcome, "binary", "what was found later")]
