@@ -11,6 +11,9 @@ from scipy import stats
 
 pytest.importorskip("pymc")
 
+import pytensor
+
+from bayeskit.engine import compiled_for
 from bayeskit_models import datasets
 from bayeskit_models.risk import SelectiveRisk, heckman_law
 from bayeskit_models.risk.population import coefficients_of
@@ -74,7 +77,7 @@ def test_maximum_likelihood_of_womenwk():
         pytest.skip("the file womenwk.csv is not beside the checkout")
     table = pd.read_csv(path)
     table["works"] = table["wage"].notna().astype(int)
-    spec = SelectiveRisk.heckman("wage", "works", risk="educ + age", testing="married + children + educ + age")
+    spec = SelectiveRisk.heckman("wage", "works", risk="education + age", testing="married + children + education + age")
     best = spec.mode(table, prior=False)
     assert best.status == "ok" and best.log_likelihood == pytest.approx(-5178.3045, abs=1e-3)
     wage, sigma = outside(spec, table, best.values)
@@ -114,7 +117,7 @@ def test_likelihood_is_heckmans(settings):
 
 
 def test_expertise_is_a_departure_of_zero():
-    """Along features outside expertise the departure of the equivalent model is 0, and `departure` says what it is along others."""
+    """Along features outside expertise the departure of the equivalent model is 0, and `departure` gives it along others."""
     spec, simulation = made(expertise=["x1"])
     statistics = spec.statistics(simulation.table)
     draws = pd.Series(simulation.parameters)
@@ -177,16 +180,16 @@ def test_a_stated_mean_outcome():
     mean = float(values["risk_intercept"][0] + values["risk_effect"][0, 0] * x[table["g"] == "a"].mean())
     weight = spec.log_constraint(values, statistics, spec.dials(statistics))["prevalence"]
     assert weight[0] == pytest.approx(-0.5 * ((mean - 0.5) / 0.2) ** 2, rel=1e-9)
-    from bayeskit.engine import compiled_for
-
     compiled = compiled_for(spec, statistics)
     compiled.set_data(statistics, spec.dials(statistics))
     potential = next(p for p in compiled.built.model.potentials if p.name == "prevalence__constraint")
-    point = {v.name: np.zeros(compiled.built.model.initial_point()[v.name].shape) for v in compiled.built.model.value_vars}
-    natural = compiled.built.model.compile_fn(
-        compiled.built.model.replace_rvs_by_values([potential]), mode="FAST_COMPILE", on_unused_input="ignore"
+    model = compiled.built.model
+    at = pytensor.function(
+        model.value_vars, model.replace_rvs_by_values([potential]), on_unused_input="ignore", mode="FAST_COMPILE"
     )
-    assert float(natural(point)[0]) == pytest.approx(-0.5 * (0.5 / 0.2) ** 2, abs=1e-12)
+    start = model.initial_point()
+    zero = at(*[np.zeros(start[v.name].shape) for v in model.value_vars])[0]
+    assert float(zero) == pytest.approx(-0.5 * (0.5 / 0.2) ** 2, abs=1e-12)
 
 
 def test_what_does_not_go_together():
@@ -195,3 +198,35 @@ def test_what_does_not_go_together():
             SelectiveRisk.heckman(risk="x", **settings)
     with pytest.raises(TypeError, match="unit"):
         SelectiveRisk.heckman(risk="x", unit=(0.0, -1.0))
+
+
+@pytest.mark.slow
+def test_posterior_of_mroz(mroz):
+    """Posterior mean of the wage return within a quarter of a standard error of maximum likelihood; a correlation around 0."""
+    spec, table = mroz
+    fit = spec.fit(table, seed=1, progress=False)
+    assert fit.verdict.status.value == "PASS", fit.verdict
+    found = fit.summary()
+    assert found.loc["risk_coefficient[educ]", "mean"] == pytest.approx(0.10835, abs=0.25 * 0.0149)
+    rho = found.loc["error_correlation"]
+    assert rho["lower"] < 0.0 < 0.027 < rho["upper"]
+    baselines = fit.baselines()
+    two_step = baselines[baselines["method"] == "Heckman two-step"].set_index("term")
+    assert two_step.loc["educ", "estimate"] == pytest.approx(0.109066, abs=1e-6)
+    assert two_step.loc["intercept", "standard_error"] == pytest.approx(0.305006, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_posterior_where_selection_is_strong():
+    """Stata's data: the correlation is far from 0, and the effects are not those of the tested alone."""
+    path = SHARED / "womenwk.csv"
+    if not path.exists():
+        pytest.skip("the file womenwk.csv is not beside the checkout")
+    table = pd.read_csv(path)
+    table["works"] = table["wage"].notna().astype(int)
+    spec = SelectiveRisk.heckman("wage", "works", risk="education + age", testing="married + children + education + age")
+    found = spec.fit(table, seed=1, progress=False).summary()
+    rho = found.loc["error_correlation"]
+    assert 0.62 <= rho["mean"] <= 0.76 and rho["lower"] > 0.3
+    assert found.loc["risk_coefficient[education]", "mean"] == pytest.approx(0.990, abs=0.03)
+    assert found.loc["risk_coefficient[age]", "mean"] == pytest.approx(0.213, abs=0.015)
