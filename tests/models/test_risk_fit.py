@@ -252,3 +252,42 @@ def test_a_run_without_rows(fit, tmp_path):
 def test_quadrature_is_checked(normal_fit):
     found = next(c for c in normal_fit.checks if c.name == "quadrature")
     assert found.status.value == "PASS" and "Doubling the nodes" in found.text
+
+
+def test_a_wrong_expertise_does_not_pass():
+    """Testing departs along x2 by -1.5, which expertise denies: residuals along x2 tell; along what is right they do not."""
+    truth = {
+        "unobserved_scale": np.array(2.0), "risk_intercept": np.array(-2.0), "risk_effect": np.array([0.5, 1.0]),
+        "testing_intercept": np.array(1.5), "testing_effect": np.array([1.0, -1.5]),
+    }  # fmt: skip
+    table = SelectiveRisk(risk="x1 + x2").simulate(3, parameters=truth, n=1500).table
+    found = {}
+    for name, expertise in (("wrong", ["x1"]), ("right", None)):
+        fit = SelectiveRisk(risk="x1 + x2", expertise=expertise).fit(
+            table, seed=1, draws=200, tune=300, chains=2, progress=False
+        )
+        found[name] = next(c for c in fit.checks if c.name == "residuals")
+    assert found["wrong"].status.value == "WARN" and "along x2" in found["wrong"].text
+    assert found["right"].status.value == "PASS"
+
+
+def test_other_dials_on_the_same_compiled_model(fit, study):
+    """alpha = 1.3 and a wide prevalence: nothing is compiled again, and the likelihood is that of the other specification."""
+    from bayeskit.engine import compile_count
+
+    before = compile_count()
+    again = fit.refit(dials={"alpha.value": 1.3, "prevalence.sd": 0.2}, draws=100, tune=150)
+    assert compile_count() == before and again.dials["alpha.value"] == 1.3
+    values = {str(n): v.values[0, 0] for n, v in again.posterior.data_vars.items()}
+    other = SelectiveRisk(risk="x1 + x2", expertise=["x1"], alpha=1.3)
+    assert float(again.draws["log_likelihood"]["total"].values[0, 0]) == pytest.approx(
+        other.log_likelihood(study.table, values), abs=1e-6
+    )
+
+
+def test_the_tipping_prevalence_of_a_decision(fit):
+    """The stated prevalence at which the untested pass a threshold lies where the sweep changes sides."""
+    low = float(fit.estimands["prevalence"].sel(population="untested").mean())
+    found = fit.tipping_point(f"mean(prevalence[untested]) > {low + 0.02:.4f}", "prevalence.value", most_refits=4)
+    assert np.isnan(found.value) or found.value > fit.dials["prevalence.value"]
+    assert len(found.points) >= 2

@@ -24,6 +24,8 @@ __all__ = ["risk_checks"]
 
 _P_LEAST = 0.01  # two-sided, of the predictive checks
 _QUADRATURE = 0.1  # error of the log likelihood that leaves a posterior as it is
+_RESIDUAL = 2.5  # standard deviations; coefficients take up most of what there is
+_DRAWS = 100
 _SHARP = 0.5  # of the sampling noise of a prevalence
 
 
@@ -36,7 +38,7 @@ def risk_checks(fit: RiskFit) -> tuple[CheckResult, ...]:
     if fit.spec.stated:
         found += [_conflict(fit), *_sharpness(fit, design)]
     if fit.statistics is not None:
-        found += [*_quadrature(fit), *_separated(fit.statistics)]
+        found += [_residuals(fit, fit.statistics), *_quadrature(fit), *_separated(fit.statistics)]
     return tuple(found)
 
 
@@ -87,6 +89,51 @@ def _predictive(fit: RiskFit) -> CheckResult:
         "the formulas bend."
     )
     return CheckResult("predictive", Status.WARN, text, advice, tuple(rows))
+
+
+def _residuals(fit: RiskFit, statistics: xr.Dataset) -> CheckResult:
+    """Tests, and outcomes of the tested, along every covariate: what is left of them after the fit.
+
+    A sum of covariate times residual over its standard deviation. The coefficients take up most of what there is, so that large
+    sums are left only where two demands on one coefficient contradict each other: a covariate that expertise holds back, say.
+    """
+    weight, seen = statistics["weight"].values, testing_columns(statistics)
+    columns = np.concatenate([statistics["risk_columns"].values, seen])
+    names = [str(t) for c in ("risk", "testing", "held") for t in statistics[f"{c}_term"].values]
+    c, _ = fit.thinned(len(weight), _DRAWS)
+    _, both, untested = np.moveaxis(c.rows(statistics["risk_columns"].values, seen).mean(0), -1, 0)
+    kind = np.repeat([0, 1, 2], np.diff(statistics["kind_ptr"].values))
+    mean = both / (1.0 - untested)
+    if fit.spec.family == "bernoulli":
+        outcome, spread = kind == 1, mean * (1.0 - mean)
+    else:
+        centre, unit = statistics["unit"].values
+        outcome = centre + unit * statistics["outcome"].values
+        spread = np.full(len(mean), float(statistics["tested_sd"]) ** 2)
+    parts = {
+        "tests": (weight, (kind > 0) - (1.0 - untested), untested * (1.0 - untested)),
+        "outcomes of the tested": (weight * (kind > 0), outcome - mean, spread),
+    }
+    rows = []
+    for what, (w, residual, variance) in parts.items():
+        for name, x in dict(zip(names, columns, strict=True)).items():
+            z = float((w * x) @ residual / math.sqrt(max((w * x**2) @ variance, 1e-300)))
+            rows.append({"quantity": f"{what} along {name}", "z": z})
+    if not rows:
+        return CheckResult("residuals", Status.PASS, "There are no covariates along which residuals could go.")
+    rows.sort(key=lambda r: -abs(r["z"]))
+    worst = rows[0]
+    text = (
+        f"Of {len(rows)} sums of residuals the largest, of {worst['quantity']}, is {worst['z']:.1f} standard deviations (limit "
+        f"{_RESIDUAL:g})."
+    )
+    if abs(worst["z"]) <= _RESIDUAL:
+        return CheckResult("residuals", Status.PASS, text, "", tuple(rows[:5]))
+    advice = (
+        "Two demands on one coefficient contradict each other. Let testing depart along this covariate (expertise), and look "
+        "at the sign of alpha."
+    )
+    return CheckResult("residuals", Status.WARN, text, advice, tuple(rows[:5]))
 
 
 def _identity(fit: RiskFit) -> CheckResult:
