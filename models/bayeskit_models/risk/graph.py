@@ -1,13 +1,16 @@
 """The PyMC graph: coordinates in which the posterior is round, constraints, and the fused likelihood.
 
 In the plain parameters the posterior has a long curved ridge: a larger scale of the unobservable flattens the logistic curve,
-which larger coefficients undo. So the sampler moves in other coordinates (measured: some twenty times the effective draws):
+which larger coefficients undo, and it makes the tested more of a selection, which a lower risk undoes. So the sampler moves in
+coordinates that the data determine one by one (measured: some thirty times the effective draws):
 
-* ``sigma = |u|`` with u on the whole line: the likelihood is smooth and even in u once Z is centred, so there is no boundary.
-* risk: ``gamma = c b`` with the attenuation ``c = sqrt(1 + var(Z) / (pi^2 / 3))``; gamma_0 is the intercept at the mean of Z.
-* testing: what a covariate does in total, ``alpha gamma + Delta = c' b'``, with the attenuation of testing.
+* ``sigma = |2 u|`` with u on the whole line: the likelihood is smooth and even in u once Z is centred, so there is no boundary.
+* testing: what a covariate does in total, ``alpha gamma + Delta = c' b'``, with gamma the coefficients of the risk around the mean
+  of Z and the attenuation ``c' = sqrt(1 + k alpha^2 v)``, where ``v = var(Z)`` and k fits a normal curve to it.
+* risk: that of the tested, ``c b``. Given a test, Z has the mean ``alpha v / c`` times the probability of none, so gamma_0 is
+  ``c b_0 - alpha v u / c`` with the share u of untested, and a slope ``c b + alpha v u (1 - u) b' / c``.
 
-Priors are on the plain parameters; the Jacobians are added, so the posterior is the same.
+Priors are on the plain parameters; the Jacobians are added, so the posterior is the same. A test compares the densities.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["write_graph"]
 
-_LOGISTIC_VARIANCE = np.pi**2 / 3.0
+_ATTENUATION = (16.0 * np.sqrt(3.0) / (15.0 * np.pi)) ** 2  # of the normal curve nearest to the logistic one
 _SPREAD = {"uniform": 1.0 / 12.0, "normal": 1.0, "student": 1.0}  # variance of Z / sigma (of its core for Student's)
 
 
@@ -77,23 +80,25 @@ def _coefficients(spec: SelectiveRisk, graph: Graph, sigma: Any, alpha: Any) -> 
     import pytensor.tensor as pt
 
     variance = _SPREAD[spec.unobserved] * sigma**2
-    shrink = pt.sqrt(1.0 + variance / _LOGISTIC_VARIANCE)
-    shrink_testing = pt.sqrt(1.0 + alpha**2 * variance / _LOGISTIC_VARIANCE)
+    shrink, shrink_testing = (pt.sqrt(1.0 + _ATTENUATION * variance * slope**2) for slope in (1.0, alpha))
     p, q = graph.sizes["risk_term"], graph.sizes["testing_term"]
-    centred = shrink * graph.coordinate("risk_scaled", (p + 1,))
-    total = shrink_testing * graph.coordinate("testing_scaled", (q + 1,))
+    scaled, total = graph.coordinate("risk_scaled", (p + 1,)), graph.coordinate("testing_scaled", (q + 1,))
+    risk_names, names = ([str(t) for t in graph.statistics[f"{c}_term"].values] for c in ("risk", "testing"))
+    untested = graph.data("share_untested")
+    lean = alpha * variance / shrink  # how far a test moves the mean of Z, per probability of none
     middle = mean_factor(spec.unobserved) * sigma
-    parts = [graph.transformed("risk_intercept", centred[0] - middle, pt.log(shrink))]
+    parts = [graph.transformed("risk_intercept", shrink * scaled[0] - lean * untested - middle, pt.log(shrink))]
     if p:
-        parts.append(graph.transformed("risk_effect", centred[1:], p * pt.log(shrink)))
-    # what the risk does to testing along each free term, from the variables: the likelihood is cut there
-    names = [str(t) for t in graph.statistics["risk_term"].values]
-    places = [names.index(t) if t in names else p for t in map(str, graph.statistics["testing_term"].values)]
+        slopes = pt.concatenate([total[1:], pt.zeros(1)])[np.array([names.index(t) if t in names else q for t in risk_names])]
+        centred = shrink * scaled[1:] + lean * untested * (1.0 - untested) * slopes
+        parts.append(graph.transformed("risk_effect", centred, p * pt.log(shrink)))
+    # what the risk does to testing is taken from the variables: the likelihood at given values is cut there
+    total = shrink_testing * total
     free = [graph.transformed("testing_intercept", total[0] - alpha * (parts[0] + middle), pt.log(shrink_testing))]
     if q:
         padded = pt.concatenate([parts[1], pt.zeros(1)]) if p else pt.zeros(1)
-        departure = total[1:] - alpha * padded[np.array(places)]
-        free.append(graph.transformed("testing_effect", departure, q * pt.log(shrink_testing)))
+        places = np.array([risk_names.index(t) if t in risk_names else p for t in names])
+        free.append(graph.transformed("testing_effect", total[1:] - alpha * padded[places], q * pt.log(shrink_testing)))
     if "expertise" in graph.assumptions and graph.assumptions["expertise"].prior is not None:
         graph.prior("expertise")
     risk, testing = (pt.concatenate([x[0][None], *x[1:]]) for x in (parts, free))

@@ -57,6 +57,7 @@ def reduce_rows(spec: SelectiveRisk, rows: Rows) -> xr.Dataset:
         "counts": (("kind",), np.array([total[kinds == k].sum() for k in range(3)])),
     }
     data |= {"tested_mean": ((), mean), "tested_sd": ((), sd)}
+    data["share_untested"] = ((), float(1.0 - counted.sum() / weight.sum()))  # for the sampler's coordinates
     if not binary:
         tested_weight = float(counted.sum())
         data |= {
