@@ -285,9 +285,9 @@ def test_other_dials_on_the_same_compiled_model(fit, study):
     )
 
 
-def test_the_tipping_prevalence_of_a_decision(fit):
-    """The stated prevalence at which the untested pass a threshold lies where the sweep changes sides."""
-    low = float(fit.estimands["prevalence"].sel(population="untested").mean())
-    found = fit.tipping_point(f"mean(prevalence[untested]) > {low + 0.02:.4f}", "prevalence.value", most_refits=4)
-    assert np.isnan(found.value) or found.value > fit.dials["prevalence.value"]
-    assert len(found.points) >= 2
+def test_a_sweep_over_the_prevalence(fit):
+    """The untested follow the stated prevalence, by about one over their share; the share tested stays."""
+    value, share = fit.dials["prevalence.value"], 1.0 - float(fit.statistics["share_untested"])
+    found = fit.sweep({"prevalence.value": [value - 0.02, value + 0.02]}, draws=200, tune=200)
+    untested = [float(c.fit.estimands["prevalence"].sel(population="untested").mean()) for c in found.cells]
+    assert 0.1 < (untested[1] - untested[0]) * (1.0 - share) / 0.04 < 1.1

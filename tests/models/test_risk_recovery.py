@@ -38,7 +38,7 @@ def fitted(kind, made, p, seed):
     spec = spec_of(kind)
     sd = float(np.sqrt(p * (1 - p) / N))
     dials = {"prevalence.value": p, "prevalence.sd": sd} if kind in ("prevalence", "both") else OFF
-    return run(spec, spec.statistics(made.table), Sampling(400, 400, 2, seed, target_accept=0.95, progress=False), dials=dials)
+    return run(spec, spec.statistics(made.table), Sampling(400, 400, 2, seed, progress=False), dials=dials)
 
 
 @dataclass

@@ -152,11 +152,6 @@ class SelectiveRisk(ModelBuilder):
         return "prevalence" if self.family == "bernoulli" else "mean_outcome"
 
     @property
-    def default_target_accept(self) -> float:
-        """Smaller steps: a tenth dearer for a binary outcome, and more effective draws."""
-        return 0.95 if self.family == "bernoulli" else 0.9
-
-    @property
     def no_calibration(self) -> str:
         """Without `unit` the priors of a continuous outcome follow the data, and there is nothing to calibrate."""
         if self.family == "bernoulli" or self.unit is not None:
