@@ -37,6 +37,23 @@ def test_calibrated_with_a_continuous_outcome():
     assert not found.offenders and found.failed <= 10, found
 
 
+def test_calibrated_with_normal_errors_and_a_binary_outcome():
+    """The bivariate probit model: 60 simulations of 150 rows."""
+    dials = {k: v for k, v in TIGHT.items() if not k.startswith("unobserved")}
+    found = SelectiveRisk.probit(risk="x1", testing="x1 + x2").calibrate(simulations=60, **{**SBC, "dials": dials})
+    print(found)
+    assert not found.offenders and found.failed <= 3, found
+
+
+def test_calibrated_with_an_unknown_slope():
+    """Normal unobservables and a slope of either sign, by quadrature: 60 simulations of 150 rows."""
+    spec = SelectiveRisk(risk="x1", unobserved="normal", alpha="free", expertise=[])
+    dials = {k: v for k, v in TIGHT.items() if not k.startswith("testing_effect")}
+    found = spec.calibrate(simulations=60, **{**SBC, "dials": {**dials, "alpha.sigma": 1.0}})
+    print(found)
+    assert not found.offenders and found.failed <= 3, found
+
+
 @dataclass(frozen=True)
 class _Planted(SelectiveRisk):
     """Simulates as the honest model does and reads its tables wrongly."""

@@ -84,7 +84,7 @@ def test_prevalence_of_groups(table):
         ({"alpha": "negative"}, "'positive' or 'free'"),
         ({"alpha": float("nan")}, "finite"),
         ({"unobserved": "gauss"}, "uniform, normal, student"),
-        ({"link": "probit"}, "link='probit'"),
+        ({"link": "probit"}, "SelectiveRisk.probit"),
         ({"risk": "0 + age"}, "needs its intercept"),
         ({"risk": "y + age"}, "both a covariate and a column"),
         ({"tested": "y"}, "different columns"),

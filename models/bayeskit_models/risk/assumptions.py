@@ -24,7 +24,7 @@ _SHARP = 20.0  # per unit of a coefficient: a wrong sign of 0.2 costs four units
 
 def assumptions_of(spec: SelectiveRisk, statistics: xr.Dataset) -> tuple[Assumption, ...]:
     """Every assumption of a specification, in the order in which variables depend on one another."""
-    out = _normal_errors(spec) if spec.family == "gaussian" else [_law(spec), *_alpha(spec), _scale()]
+    out = _normal_errors(spec) if spec.link == "probit" else [_law(spec), *_alpha(spec), _scale()]
     out += _coefficients(spec, statistics)
     out += _expertise(spec, statistics)
     out += _prevalence(spec)
@@ -37,17 +37,17 @@ def assumptions_of(spec: SelectiveRisk, statistics: xr.Dataset) -> tuple[Assumpt
 def _normal_errors(spec: SelectiveRisk) -> list[Assumption]:
     from bayeskit_models.risk.gaussian import correlation_assumption
 
-    return [
-        Assumption(
-            "unobserved", "What moves outcome and testing beyond the covariates is normal, for both together.", "structural",
-            setting="unobserved", alternatives=("normal", "uniform"),
-        ),
+    scale = [
         Assumption(
             "unobserved_scale", "The outcome varies beyond its covariates by a unit or so, hardly by more than six.", "hyper",
             Prior("HalfNormal", sigma=3.0),
-        ),
-        correlation_assumption(spec),
+        )
     ]  # fmt: skip
+    law = Assumption(
+        "unobserved", "What moves outcome and testing beyond the covariates is normal, for both together.", "structural",
+        setting="unobserved", alternatives=("normal", "uniform"),
+    )  # fmt: skip
+    return [law, *(scale if spec.family == "gaussian" else []), correlation_assumption(spec)]
 
 
 def _scale() -> Assumption:
@@ -100,10 +100,13 @@ def _alpha(spec: SelectiveRisk) -> list[Assumption]:
 def _coefficients(spec: SelectiveRisk, statistics: xr.Dataset) -> list[Assumption]:
     per = "by standard deviation of the covariate or between two categories"
     normal = {"mu": 0.0, "sigma": 3.0}
-    if spec.family == "gaussian":
+    if spec.link == "probit":
+        binary = spec.family == "bernoulli"
         words = {
-            "risk_intercept": "The mean outcome at average covariates is within six units of that of the tested.",
-            "risk_effect": f"A covariate moves the outcome by some units, hardly by more than six, {per}.",
+            "risk_intercept": "The probit score of the outcome at average covariates is within six of even odds."
+            if binary
+            else "The mean outcome at average covariates is within six units of that of the tested.",
+            "risk_effect": f"A covariate moves the {'score of the ' * binary}outcome by some units, hardly by six, {per}.",
             "testing_intercept": "The probit score of a test at average covariates is within six of even odds.",
             "testing_effect": f"A covariate moves the probit score of a test by some units, hardly by more than six, {per}.",
         }

@@ -194,7 +194,7 @@ def _quadrature(fit: RiskFit, draws: int = 8) -> list[CheckResult]:
     """Are the nodes enough? The log likelihood with twice as many, at the draws of smallest to largest scale."""
     spec, statistics = fit.spec, fit.statistics
     assert statistics is not None
-    if spec.family == "gaussian" or (spec.unobserved == "uniform" and spec.alpha == 1.0):
+    if spec.link == "probit" or (spec.unobserved == "uniform" and spec.alpha == 1.0):
         return []
     values = pooled(fit.posterior)
     order = np.argsort(values["unobserved_scale"])

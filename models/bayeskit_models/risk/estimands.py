@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from bayeskit_models.risk.gaussian import GaussianCoefficients
-from bayeskit_models.risk.population import coefficients_of, pooled, testing_columns
+from bayeskit_models.risk.population import Coefficients, coefficients_of, pooled, testing_columns
 from bayeskit_models.risk.unobserved import sd_factor
 
 if TYPE_CHECKING:
@@ -29,6 +29,11 @@ _LINEAR = {
     "risk": ("difference of the mean outcome, per unit of the covariate", "outcome", True),
     "testing": ("difference of the probit score of a test, per unit of the covariate", "probit score", False),
 }
+_PROBIT = {
+    "risk": ("difference of the probit score of the outcome, per unit of the covariate", "probit score", True),
+    "testing": ("difference of the probit score of a test, per unit of the covariate", "probit score", True),
+}
+_WORDS = {("bernoulli", "logit"): _EFFECTS, ("bernoulli", "probit"): _PROBIT, ("gaussian", "probit"): _LINEAR}
 
 
 def estimands_of(spec: SelectiveRisk, draws: xr.Dataset, statistics: xr.Dataset, dials: Mapping[str, float]) -> xr.Dataset:
@@ -50,7 +55,7 @@ def estimands_of(spec: SelectiveRisk, draws: xr.Dataset, statistics: xr.Dataset,
     else:
         found = np.clip(found, 0.0, 1.0)
     data: dict[str, Any] = {spec.mean_name: ((*lead, "population"), found, facts)}
-    for component, (label, units, headline) in (_EFFECTS if spec.family == "bernoulli" else _LINEAR).items():
+    for component, (label, units, headline) in _WORDS[spec.family, spec.link].items():
         if f"{component}_effect" in draws:
             each = draws[f"{component}_effect"].transpose(*lead, ...).values / statistics[f"{component}_spread"].values
             if spec.family == "gaussian" and component == "risk":
@@ -61,10 +66,13 @@ def estimands_of(spec: SelectiveRisk, draws: xr.Dataset, statistics: xr.Dataset,
         each = draws["expertise"].transpose(*lead, ...).values / statistics["held_spread"].values
         facts = {"label": "departure of testing along features outside expertise", "units": "log odds ratio"}
         data["held_coefficient"] = ((*lead, "held_term"), each, facts | {"headline": False})
+    if not isinstance(c, Coefficients):
+        facts = {"label": "correlation of what moves outcome and testing", "units": "correlation", "headline": True}
+        data["error_correlation"] = (lead, c.correlation.reshape(shape), facts)
     if isinstance(c, GaussianCoefficients):
         data |= _heckman(c, statistics, lead, shape)
     factor = sd_factor(spec.unobserved, dials.get("unobserved.nu", np.inf))
-    if np.isfinite(factor):
+    if np.isfinite(factor) and "unobserved_scale" in values:
         if isinstance(c, GaussianCoefficients):
             factor *= c.unit[1]
         units = "log odds" if spec.family == "bernoulli" else "outcome"
@@ -79,9 +87,8 @@ def estimands_of(spec: SelectiveRisk, draws: xr.Dataset, statistics: xr.Dataset,
 
 
 def _heckman(c: GaussianCoefficients, statistics: xr.Dataset, lead: tuple[str, str], shape: tuple[int, ...]) -> dict[str, Any]:
-    """Correlation, slope of testing per unit of the outcome, and departures of testing from it along the free terms."""
-    facts = {"label": "correlation of what moves outcome and testing", "units": "correlation", "headline": True}
-    out: dict[str, Any] = {"error_correlation": (lead, c.correlation.reshape(shape), facts)}
+    """Slope of testing per unit of the outcome, and departures of testing from it along the free terms."""
+    out: dict[str, Any] = {}
     facts = {"label": "probit score of a test per unit of the outcome", "units": "probit score", "headline": False}
     out["slope"] = (lead, (c.alpha / c.unit[1]).reshape(shape), facts)
     names = [str(t) for t in statistics["testing_term"].values]

@@ -5,10 +5,10 @@ which larger coefficients undo, and it makes the tested more of a selection, whi
 coordinates that the data determine one by one (measured: some thirty times the effective draws):
 
 * ``sigma = |2 u|`` with u on the whole line: the likelihood is smooth and even in u once Z is centred, so there is no boundary.
-  of Z and the attenuation ``c' = sqrt(1 + k alpha^2 v)``, where ``v = var(Z)`` (k is that of the nearest normal curve).
-  of Z and the attenuation ``c' = sqrt(1 + k alpha^2 v)``, where ``v = var(Z)`` and k fits a normal curve to it.
-* risk: that of the tested, ``c b``. Given a test, Z has the mean ``alpha v / c`` times the probability of none, so gamma_0 is
-  ``c b_0 - alpha v u / c`` with the share u of untested, and a slope ``c b + alpha v u (1 - u) b' / c``.
+* testing: what a covariate does in total, ``alpha gamma + Delta = c' b'``; gamma are the coefficients of the risk around
+  the mean of Z and ``c' = sqrt(1 + k alpha^2 var(Z))`` is by how much Z flattens the curve (k: of the nearest normal curve).
+* risk: that of the tested, ``c b``. Given a test, Z has the mean ``alpha v / c`` times the probability of none (v = var(Z)). So
+  gamma_0 is ``c b_0 - alpha v u / c`` with the share u of untested, and a slope ``c b + alpha v u (1 - u) b' / c``.
 
 Priors are on the plain parameters; the Jacobians are added, so the posterior is the same. A test compares the densities.
 """

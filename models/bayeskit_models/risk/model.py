@@ -48,7 +48,8 @@ class SelectiveRisk(ModelBuilder):
     family : {"bernoulli", "gaussian"}
         Binary outcome, or a continuous one with normal errors, for which `heckman` makes the specification.
     link : {"logit", "probit"}
-        How probabilities follow from scores: logit for a binary outcome, probit for the test before a continuous one.
+        How probabilities follow from scores. Probit is normal errors of outcome and test with an unknown correlation; a binary
+        outcome then has a reduced form only, without expertise (`probit` makes the specification).
     alpha : float, "positive" or "free"
         How steeply testing follows risk: a known number, or unknown and positive, or unknown with either sign.
     prevalence : Prevalence or mapping of labels to Prevalence, optional
@@ -111,6 +112,11 @@ class SelectiveRisk(ModelBuilder):
         return cls(
             outcome, tested, **{"family": "gaussian", "link": "probit", "unobserved": "normal", "alpha": "free", **settings}
         )
+
+    @classmethod
+    def probit(cls, outcome: str = "y", tested: str = "t", **settings: Any) -> Self:
+        """The bivariate probit model with a selected outcome: normal errors with an unknown correlation, in reduced form."""
+        return cls(outcome, tested, **{"link": "probit", "unobserved": "normal", "alpha": "free", **settings})
 
     def settings(self) -> dict[str, Any]:
         """The settings as JSON-able values: a `Prevalence` as its three numbers."""
@@ -188,6 +194,10 @@ class SelectiveRisk(ModelBuilder):
             from bayeskit_models.risk.gaussian import write_gaussian
 
             write_gaussian(self, graph)
+        elif self.link == "probit":
+            from bayeskit_models.risk.probit import write_probit
+
+            write_probit(self, graph)
         else:
             from bayeskit_models.risk.graph import write_graph
 
@@ -298,26 +308,29 @@ def _variables(part: Any) -> set[str]:
 
 
 def _check_family(spec: SelectiveRisk) -> None:
-    """What goes together: a binary outcome with logits, a continuous one with a probit, normal errors and no known slope."""
-    if spec.family == "bernoulli":
-        if spec.link != "logit":
-            raise SpecificationError(
-                "link='probit': a binary outcome has the link 'logit' here; there is no bivariate probit yet."
-            )
-        if spec.unit is not None:
-            raise SpecificationError(f"unit={spec.unit!r} is of a continuous outcome; a binary one has none.")
+    """What goes together: logits with any law, normal errors with a probit and no known slope."""
+    if spec.family == "bernoulli" and spec.unit is not None:
+        raise SpecificationError(f"unit={spec.unit!r} is of a continuous outcome; a binary one has none.")
+    if spec.family == "bernoulli" and spec.link == "logit":
         return
-    wrong = [
-        f"{name}={getattr(spec, name)!r}"
-        for name, good in (("link", ("probit",)), ("unobserved", ("normal",)), ("alpha", ALPHAS), ("tau", (None,)))
-        if getattr(spec, name) not in good
-    ]
+    allowed = [("link", ("probit",)), ("unobserved", ("normal",)), ("alpha", ALPHAS), ("tau", (None,))]
+    allowed += [("expertise", (None,))] if spec.family == "bernoulli" else []
+    wrong = [f"{name}={getattr(spec, name)!r}" for name, good in allowed if getattr(spec, name) not in good]
     if wrong:
+        what = "family='gaussian'" if spec.family == "gaussian" else "link='probit'"
+        maker, rest = ("heckman", "") if spec.family == "gaussian" else ("probit", " and no expertise")
         raise SpecificationError(
-            f"family='gaussian' does not go with {', '.join(wrong)}: it has link='probit', unobserved='normal', alpha='free' "
-            "or 'positive', and no tau. SelectiveRisk.heckman(...) makes such a specification."
+            f"{what} does not go with {', '.join(wrong)}: it has link='probit', unobserved='normal', alpha='free' or "
+            f"'positive', no tau{rest}. SelectiveRisk.{maker}(...) makes such a specification."
         )
-    if spec.unit is not None and not (
+    if spec.family == "bernoulli":
+        outside = [str(p) for p in spec.terms("risk").parts if str(p) not in map(str, spec.terms("testing").parts)]
+        if outside:
+            raise SpecificationError(
+                f"link='probit': testing={spec.testing!r} lacks {', '.join(outside)}, which the risk has. How testing follows "
+                "risk along it is not identified; give testing every term of risk."
+            )
+    elif spec.unit is not None and not (
         isinstance(spec.unit, tuple)
         and len(spec.unit) == 2
         and all(isinstance(x, int | float) and np.isfinite(x) for x in spec.unit)

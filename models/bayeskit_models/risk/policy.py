@@ -15,6 +15,7 @@ from scipy.special import expit, ndtr
 from bayeskit.errors import SpecificationError, suggest
 from bayeskit.estimands import interval
 from bayeskit_models.risk.population import Coefficients
+from bayeskit_models.risk.probit import ProbitCoefficients
 
 if TYPE_CHECKING:
     from bayeskit.report.content import Figure
@@ -109,6 +110,8 @@ def policy_curve(fit: RiskFit, feature: str, values: Any, risk: float | None) ->
     c, _ = fit.thinned(len(values))
     free = any(feature in spec.terms(part).variables for part in ("testing", "held"))
     assert design is not None
+    if isinstance(c, ProbitCoefficients):
+        raise SpecificationError("policy: with link='probit' testing at equal risk is not identified.")
     if isinstance(c, Coefficients):
         score = c.alpha[:, None] * np.log(risk / (1.0 - risk)) + c.testing[:, :1] + c.testing[:, 1:] @ testing
         return PolicyCurve(feature, tuple(values), expit(score), risk, free)

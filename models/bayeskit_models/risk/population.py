@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bayeskit.errors import StorageError
 from bayeskit_models.risk.assumptions import stated_numbers
 from bayeskit_models.risk.gaussian import GaussianCoefficients, gaussian_coefficients
+from bayeskit_models.risk.probit import ProbitCoefficients, probit_coefficients
 from bayeskit_models.risk.unobserved import law_nodes
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Coefficients:
         )
 
 
-AnyCoefficients = Coefficients | GaussianCoefficients
+AnyCoefficients = Coefficients | GaussianCoefficients | ProbitCoefficients
 
 
 def coefficients_of(
@@ -103,6 +104,8 @@ def coefficients_of(
     """Draws of the variables, each with the draws first, in the form of the family; `refine` multiplies the nodes."""
     if spec.family == "gaussian":
         return gaussian_coefficients(values, statistics)
+    if spec.link == "probit":
+        return probit_coefficients(values)
     sigma = np.asarray(values["unobserved_scale"], dtype=float)
     size = len(sigma)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bayeskit import Simulation
 from bayeskit.errors import SpecificationError
 from bayeskit_models.risk.gaussian import GaussianCoefficients
-from bayeskit_models.risk.population import coefficients_of, testing_columns
+from bayeskit_models.risk.population import Coefficients, coefficients_of, testing_columns
 
 if TYPE_CHECKING:
     from bayeskit_models.risk.model import SelectiveRisk
@@ -84,12 +84,14 @@ def simulate_rows(
     values = dict(parameters) if parameters is not None else draw_constrained(spec, statistics, rng, used)
     c = coefficients_of(spec, {k: np.asarray(v)[None] for k, v in values.items()}, statistics, used)
     cell = statistics["cell"].values
-    if isinstance(c, GaussianCoefficients):
+    if not isinstance(c, Coefficients):
         mean, score = (v[0, cell] for v in c.predictors(statistics["risk_columns"].values, testing_columns(statistics)))
         first, second = rng.normal(size=(2, len(frame)))
         rho = c.correlation[0]
-        unit = tuple(map(float, like["unit"].values)) if like is not None else spec.unit or (0.0, 1.0)
-        outcome = unit[0] + unit[1] * (mean + c.sigma[0] * first)
+        outcome = mean + first > 0.0
+        if isinstance(c, GaussianCoefficients):
+            unit = tuple(map(float, like["unit"].values)) if like is not None else spec.unit or (0.0, 1.0)
+            outcome = unit[0] + unit[1] * (mean + c.sigma[0] * first)
         return Simulation(_table(spec, frame, score + rho * first + np.sqrt(1.0 - rho**2) * second > 0.0, outcome), values)
     a = (c.risk[0, 0] + c.risk[0, 1:] @ statistics["risk_columns"].values)[cell]
     d = (c.testing[0, 0] + c.testing[0, 1:] @ testing_columns(statistics))[cell]
