@@ -42,7 +42,7 @@ def test_calibrated_with_normal_errors_and_a_binary_outcome():
     dials = {k: v for k, v in TIGHT.items() if not k.startswith("unobserved")}
     found = SelectiveRisk.probit(risk="x1", testing="x1 + x2").calibrate(simulations=60, **{**SBC, "dials": dials})
     print(found)
-    assert not found.offenders and found.failed <= 3, found
+    assert not found.offenders and found.failed <= 6, found
 
 
 def test_calibrated_with_an_unknown_slope():
@@ -51,7 +51,7 @@ def test_calibrated_with_an_unknown_slope():
     dials = {k: v for k, v in TIGHT.items() if not k.startswith("testing_effect")}
     found = spec.calibrate(simulations=60, **{**SBC, "dials": {**dials, "alpha.sigma": 1.0}})
     print(found)
-    assert not found.offenders and found.failed <= 3, found
+    assert not found.offenders and found.failed <= 6, found
 
 
 @dataclass(frozen=True)
