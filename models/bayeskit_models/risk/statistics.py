@@ -82,17 +82,18 @@ def reduce_rows(spec: SelectiveRisk, rows: Rows) -> xr.Dataset:
         coords["group"] = list(rows.levels["group"])
     if known:
         code = _codes(labels, rows, group[first])
-        if binary:
-            data["stated_code"] = (("row",), code)
-        else:
-            x = designs["risk"]["matrix"][first]
-            means = [np.average(x[code == g], axis=0, weights=total[code == g]) for g in range(len(labels))]
-            data["stated_means"] = (("stated", "risk_term"), np.array(means).reshape(len(labels), -1))
+        data |= {"stated_code": (("row",), code)} if binary else _stated_means(designs["risk"]["matrix"][first], code, total)
         coords["stated"] = [label if label is not None else "all" for label in labels]
     out = xr.Dataset(data, coords=coords)
     for place, (label, stated) in enumerate(known if binary else ()):
         _check_possible(spec, label, stated, out, place)
     return out
+
+
+def _stated_means(x: FloatArray, code: IntArray, weight: FloatArray) -> dict[str, Any]:
+    """Mean covariates of each group with a stated mean outcome, which is linear in them."""
+    means = [np.average(x[code == g], axis=0, weights=weight[code == g]) for g in range(code.max() + 1)]
+    return {"stated_means": (("stated", "risk_term"), np.array(means).reshape(len(means), -1))}
 
 
 def _fold(
