@@ -169,7 +169,7 @@ def test_maximum_likelihood_of_womenwk():
     found = Likelihood(data).maximum(fit(data))
     assert found["value"] == pytest.approx(-5178.3045, abs=5.1e-5)
     np.testing.assert_allclose(found["outcome"], [0.485797, 0.989953, 0.213129], atol=5e-6)
-    # the constant's was noted as 1.0771, from second differences of the value; those of the gradient give 1.0770383 at every step
+    # the constant's was noted as 1.0771, from second differences of the value; the gradient's give 1.0770383 at any step
     np.testing.assert_allclose(found["outcome_se"], [1.07704, 0.05326, 0.02060], atol=5.1e-6)
     np.testing.assert_allclose(found["testing"], [-2.49102, 0.445172, 0.438707, 0.055732, 0.036510], atol=5.1e-6)
     np.testing.assert_allclose(found["testing_se"], [0.18934, 0.0674, 0.02778, 0.01074, 0.00415], atol=5.1e-5)
