@@ -209,7 +209,8 @@ def prior_predictive(
             f"The prior gives no table that the model takes as data: all {draws} were refused, the first because "
             f"{str(refused[0]).splitlines()[0]} Look at the priors of the parameters that the tables depend on."
         )
-    names = [n for n in statistics.data_vars if all(n in s and s[n].shape == statistics[n].shape for s in simulated)]
+    filled = [n for n, v in statistics.data_vars.items() if v.size]
+    names = [n for n in filled if all(n in s and s[n].shape == statistics[n].shape for s in simulated)]
     stacked = xr.Dataset({n: (("draw", *statistics[n].dims), np.stack([s[n].values for s in simulated])) for n in names})
     prior = prior_draws(spec, statistics, dials, draws, rng)
     return PriorPredictive(spec.estimands_under(prior, statistics, dials), stacked, statistics[names], len(refused))

@@ -13,6 +13,7 @@ import pytest
 from bayeskit.engine import Sampling
 from bayeskit.fit import run
 from bayeskit_models.risk import Prevalence, SelectiveRisk
+from bayeskit_models.risk.heckman_simulate import simulate_study
 from bayeskit_models.risk.population import pooled
 
 pytestmark = pytest.mark.benchmark
@@ -22,25 +23,19 @@ KINDS = ("none", "prevalence", "expertise", "both")
 
 
 def study(seed: int) -> tuple[pd.DataFrame, dict[str, np.ndarray], float]:
-    """A data set after the published generator: testing follows the outcome along all features but the first."""
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(N, 4))
-    x = (x - x.mean(0)) / x.std(0)
-    mean = np.concatenate([[rng.normal(-2.0, 0.1)], rng.normal(size=4)])
-    sigma, covariance = rng.normal(2.0, 0.1), rng.normal(1.0, 0.1)
-    score = np.concatenate([[rng.normal(2.0, 0.1), rng.normal()], mean[2:] * covariance / sigma**2])
-    z = sigma * rng.normal(size=N)
-    u = covariance / sigma**2 * z + np.sqrt(1.0 - (covariance / sigma) ** 2) * rng.normal(size=N)
-    y, tested = mean[0] + x @ mean[1:] + z, score[0] + x @ score[1:] + u > 0
-    table = pd.DataFrame(x, columns=["x1", "x2", "x3", "x4"]).assign(t=tested.astype(int), y=np.where(tested, y, np.nan))
-    truth = {"risk": mean, "testing": score[:2], "sigma": np.array([sigma]), "rho": np.array([covariance / sigma])}
-    return table, truth, float(y.mean())
+    """A data set of the published generator: testing follows the outcome along all features but the first."""
+    made = simulate_study(np.random.default_rng(seed), N)
+    table = pd.DataFrame(made.risk[:, 1:], columns=["x1", "x2", "x3", "x4"]).assign(t=made.tested.astype(int), y=made.outcome)
+    truth = {"risk": made.beta_risk, "testing": made.beta_testing, "sigma": np.array([made.sigma]), "rho": np.array([made.rho])}
+    return table, truth, float(made.complete.mean())
 
 
 def blocks(fit) -> dict[str, np.ndarray]:
     draws, unit = pooled(fit.posterior), fit.statistics["unit"].values
     risk = np.c_[unit[0] + unit[1] * draws["risk_intercept"], unit[1] * draws["risk_effect"]]
-    testing = np.c_[draws["testing_intercept"], draws["testing_effect"][:, 0]]
+    follows = (draws["correlation"] / draws["unobserved_scale"])[:, None] * draws["risk_effect"]
+    own = draws["testing_effect"]
+    testing = np.c_[draws["testing_intercept"], own, follows[:, own.shape[1] :]]
     sigma, rho = unit[1] * draws["unobserved_scale"][:, None], draws["correlation"][:, None]
     return {"risk": risk, "testing": testing, "sigma": sigma, "rho": rho}
 
