@@ -68,7 +68,7 @@ def compared(study: Study, fits: dict[str, RiskFit]) -> pd.DataFrame:
     truth = float(study.ill[untested].mean())
     rows = []
     comparators = next(iter(fits.values())).baselines()
-    for method in comparators["method"].unique():
+    for method in comparators["method"].unique()[1:]:  # the first is the fit itself
         found = comparators[(comparators["method"] == method) & (comparators["term"] == "mean outcome, untested")]
         if len(found):
             row = found.iloc[0]

@@ -291,3 +291,21 @@ def test_a_sweep_over_the_prevalence(fit):
     found = fit.sweep({"prevalence.value": [value - 0.02, value + 0.02]}, draws=200, tune=200)
     untested = [float(c.fit.estimands["prevalence"].sel(population="untested").mean()) for c in found.cells]
     assert 0.1 < (untested[1] - untested[0]) * (1.0 - share) / 0.04 < 1.1
+
+
+def test_comparators_beside_the_fit(fit, study):
+    """One table: the fit's own means, and regressions on the same rows by hand."""
+    found = fit.baselines().set_index(["method", "term"])
+    own = fit.summary().loc["prevalence[untested]"]
+    assert found.loc[("SelectiveRisk", "mean outcome, untested"), "estimate"] == own["mean"]
+    y, t = (study.table["y"] == 1).mean(), study.table["t"].mean()
+    negative = found.loc[("untested negative", "mean outcome, everybody"), "estimate"]
+    assert negative == pytest.approx(y, abs=1e-6) and 0.0 < t < 1.0
+    tested = study.table[study.table["t"] == 1]
+    from scipy.optimize import minimize
+
+    x = np.c_[np.ones(len(tested)), tested[["x1", "x2"]]]
+    sign = np.where(tested["y"] == 1, -1.0, 1.0)
+    best = minimize(lambda b: np.logaddexp(0.0, sign * (x @ b)).sum(), np.zeros(3), tol=1e-12).x
+    for term, value in zip(("intercept", "x1", "x2"), best, strict=True):
+        assert found.loc[("tested only", term), "estimate"] == pytest.approx(value, abs=1e-4)

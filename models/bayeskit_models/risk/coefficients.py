@@ -67,4 +67,22 @@ def baselines_of(fit: RiskFit, prob: float) -> pd.DataFrame:
         outcome, kind > 0, designs["risk"], designs["testing"], names["risk"], names["testing"],
         "logit" if fit.spec.family == "bernoulli" else None, statistics["weight"].values,
     )  # fmt: skip
-    return baseline_table(rows, probability=prob)
+    return pd.concat([_own_rows(fit, prob), baseline_table(rows, probability=prob)], ignore_index=True)
+
+
+def _own_rows(fit: RiskFit, prob: float) -> pd.DataFrame:
+    """The fit itself in the form of the comparators: posterior means, standard deviations and equal-tailed intervals."""
+    found = fit.summary(prob)
+    terms = {
+        f"risk_coefficient[{t}]": str(t)
+        for t in (fit.estimands["risk_term"].values if "risk_term" in fit.estimands.coords else ())
+    }
+    terms |= {
+        f"{fit.spec.mean_name}[all]": "mean outcome, everybody",
+        f"{fit.spec.mean_name}[untested]": "mean outcome, untested",
+    }
+    lines = [
+        ("SelectiveRisk", term, *found.loc[name, ["mean", "sd", "lower", "upper"]], "posterior mean, sd, equal-tailed interval")
+        for name, term in terms.items()
+    ]
+    return pd.DataFrame(lines, columns=["method", "term", "estimate", "standard_error", "lower", "upper", "remark"])

@@ -132,7 +132,7 @@ class RiskFit(Fit):
             raise SpecificationError(f"{what} is about a binary outcome; this one is continuous.")
 
     def baselines(self, prob: float = 0.95) -> pd.DataFrame:
-        """What people do without a model of selection, on the same rows, beside each other.
+        """The fit beside what people do without a model of selection, on the same rows.
 
         Regression on the tested alone, the untested counted as negative, inverse probability weights (binary outcomes), and
         Heckman's two-step method with corrected standard errors (continuous ones).
@@ -140,7 +140,8 @@ class RiskFit(Fit):
         Returns
         -------
         DataFrame
-            One row for each method and term, with confidence intervals; see `bayeskit_models.risk.baselines.baseline_table`.
+            One row for each method and term, this fit first; see `bayeskit_models.risk.baselines.baseline_table`. Intervals of
+            the others are confidence intervals.
         """
         from bayeskit_models.risk.coefficients import baselines_of
 
