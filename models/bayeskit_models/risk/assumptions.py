@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,11 +15,8 @@ from bayeskit_models.risk.unobserved import LAWS, WORDS
 if TYPE_CHECKING:
     from bayeskit_models.risk.model import SelectiveRisk
 
-__all__ = ["assumptions_of", "sign_weight"]
+__all__ = ["assumptions_of", "sign_places", "sign_weight", "stated_numbers"]
 
-FloatArray = "NDArray[np.float64]"
-
-_NAMES = {"uniform": "Uniform unobservables", "normal": "Normal unobservables", "student": "Student's unobservables"}
 _SHARP = 20.0  # per unit of a coefficient: a wrong sign of 0.2 costs four units of log weight
 
 
@@ -182,6 +180,7 @@ def stated_numbers(spec: SelectiveRisk) -> list[tuple[str, str, str]]:
 
 
 def sign_places(spec: SelectiveRisk, statistics: xr.Dataset) -> tuple[list[int], np.ndarray]:
+    """Places of the terms of known sign among those of the risk, and the signs."""
     names = [str(t) for t in statistics["risk_term"].values]
     for term, _ in spec.signs:
         if term not in names:
@@ -192,8 +191,8 @@ def sign_places(spec: SelectiveRisk, statistics: xr.Dataset) -> tuple[list[int],
     return [names.index(term) for term, _ in spec.signs], np.array([float(sign) for _, sign in spec.signs])
 
 
-def sign_weight(spec: SelectiveRisk, effects: np.ndarray, statistics: xr.Dataset, dials: object) -> np.ndarray:
+def sign_weight(spec: SelectiveRisk, effects: np.ndarray, statistics: xr.Dataset, dials: Mapping[str, float]) -> np.ndarray:
     """Log weight of the known signs, per draw: ``-log(1 + exp(-sharpness sign effect))``, summed."""
     places, signs = sign_places(spec, statistics)
-    sharp = float(dials["signs.sharpness"])  # type: ignore[index]
+    sharp = float(dials["signs.sharpness"])
     return np.asarray(-np.logaddexp(0.0, -sharp * signs * np.asarray(effects)[:, places]).sum(-1))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from bayeskit.assumptions import Assumption
 from bayeskit.errors import SpecificationError
 from bayeskit.sensitivity.bounds import IdentifiedSet
 
@@ -27,7 +28,7 @@ def untested_bounds(
     SpecificationError
         For another estimand than prevalence: of coefficients the rows alone allow anything.
     """
-    if name != "prevalence":  # of a continuous outcome there are no worst cases either
+    if name != "prevalence":  # a continuous outcome has no worst cases either
         raise SpecificationError(
             f"Bounds without assumptions are there for 'prevalence'; of {name!r} the tested rows alone allow any value."
         )
@@ -49,5 +50,5 @@ def untested_bounds(
     )
 
 
-def _dropped(spec: SelectiveRisk, statistics: xr.Dataset) -> list:
+def _dropped(spec: SelectiveRisk, statistics: xr.Dataset) -> list[Assumption]:
     return [a for a in spec.assumptions(statistics) if a.level in ("structural", "constraint") or a.name == "unobserved_scale"]
