@@ -21,13 +21,10 @@ def answer(model: str, sample: int, item: int, truth: str) -> str:
     return truth if RIGHT[model][sample][item] == "1" else "no idea"
 
 
-def inspect_logs(form: str, folder: str) -> None:
-    """One log per model: five items, two epochs, two scorers (one with two values), and a run with a planted error."""
-    import inspect_ai
-    from inspect_ai import Task, task
-    from inspect_ai.dataset import Sample
+def inspect_parts():
+    """Scorers and a solver with scripted answers."""
     from inspect_ai.model import ChatMessageAssistant, ModelOutput
-    from inspect_ai.scorer import Score, accuracy, match, mean, scorer
+    from inspect_ai.scorer import Score, accuracy, mean, scorer
     from inspect_ai.solver import solver
 
     @scorer(metrics={"length": [mean()], "polite": [mean()]})
@@ -51,13 +48,23 @@ def inspect_logs(form: str, folder: str) -> None:
             if broken and state.sample_id == "q4" and state.epoch == 2:
                 raise RuntimeError("planted")
             text = answer(model, state.epoch - 1, item, state.target.text)
-
-            message = ChatMessageAssistant(content=text)
-            state.messages.append(message)
+            state.messages.append(ChatMessageAssistant(content=text))
             state.output = ModelOutput.from_content(f"mockllm/{model}", text)
             return state
 
         return solve
+
+    return strict, style, scripted
+
+
+def inspect_logs(form: str, folder: str) -> None:
+    """One log per model: five items, two epochs, two scorers (one with two values), and a run with a planted error."""
+    import inspect_ai
+    from inspect_ai import Task, task
+    from inspect_ai.dataset import Sample
+    from inspect_ai.scorer import match
+
+    strict, style, scripted = inspect_parts()
 
     @task
     def capitals(model: str, broken: bool = False):
@@ -69,8 +76,7 @@ def inspect_logs(form: str, folder: str) -> None:
         return Task(dataset=samples, solver=scripted(model, broken), scorer=scorers, epochs=2, fail_on_error=False)
 
     kind = "json" if folder.endswith("json") else "eval"
-    runs = [(model, False) for model in MODELS] + ([("alpha", True)] if form == "errors" else [])
-    for model, broken in runs if form != "errors" else runs[-1:]:
+    for model, broken in [("alpha", True)] if form == "errors" else [(model, False) for model in MODELS]:
         with tempfile.TemporaryDirectory() as scratch:
             inspect_ai.eval(
                 capitals(model, broken),
@@ -92,15 +98,9 @@ def inspect_logs(form: str, folder: str) -> None:
             inspect_ai.log.write_eval_log(log, str(target), format=kind)
 
 
-def lm_eval_logs() -> None:
-    """Three models, two few-shot seeds each: a generative task with two filters and a multiple-choice task."""
-    import contextlib
-    import json
-
-    from lm_eval import simple_evaluate
-    from lm_eval.loggers import EvaluationTracker
+def scripted_dummy():
+    """The dummy model of lm-eval with scripted answers."""
     from lm_eval.models.dummy import DummyLM
-    from lm_eval.tasks import TaskManager
 
     class Scripted(DummyLM):
         def __init__(self, model, run):
@@ -123,6 +123,18 @@ def lm_eval_logs() -> None:
                 right = RIGHT[self.model][self.run][item] == "1"
                 out.append((-1.0 if good == right else -2.0, False))
             return out
+
+    return Scripted
+
+
+def lm_eval_logs() -> None:
+    """Three models, two few-shot seeds each: a generative task with two filters and a multiple-choice task."""
+    import contextlib
+    import json
+
+    from lm_eval import simple_evaluate
+    from lm_eval.loggers import EvaluationTracker
+    from lm_eval.tasks import TaskManager
 
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
         rows = [{"key": key, "capital": truth, "options": [truth, "no idea"]} for key, truth in QUESTIONS.items()]
@@ -152,7 +164,7 @@ def lm_eval_logs() -> None:
                 arguments = {"pretrained": f"toy/{model}"}
                 tracker.general_config_tracker.log_experiment_args("scripted", arguments, "", "", False)
                 results = simple_evaluate(
-                    Scripted(model, run), tasks=["capitals", "capitals_mc"], task_manager=manager, log_samples=True,
+                    scripted_dummy()(model, run), tasks=["capitals", "capitals_mc"], task_manager=manager, log_samples=True,
                     evaluation_tracker=None, fewshot_random_seed=run + 1, bootstrap_iters=0,
                 )  # fmt: skip
                 samples = results.pop("samples")
