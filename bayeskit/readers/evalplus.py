@@ -38,7 +38,7 @@ def read_evalplus(files: Sequence[LogFile], options: Options) -> tuple[list[Bloc
     chosen = choose("metric", options.metric, found)
     blocks = []
     for file, rows in read:
-        if not rows:
+        if not rows or _dataset(rows) not in chosen:
             continue
         metric = chosen[_dataset(rows)]
         values = [row[2] if metric == "base" else row[3] for row in rows]
@@ -95,7 +95,7 @@ def _completions(file: LogFile) -> list[tuple[str, int, bool | None, bool | None
                 try:
                     statuses = _statuses(stream.value())
                 except (KeyError, TypeError, IndexError):
-                    stream.fail(f"task {task!r} has no statuses of EvalPlus")
+                    stream.odd(f"task {task!r} has no statuses of EvalPlus")
                 for number, (base, plus) in enumerate(statuses):
                     both = None if plus is None or base is None else base and plus
                     rows.append((task, number, base, both))

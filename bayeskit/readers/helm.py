@@ -41,6 +41,7 @@ def read_helm(files: Sequence[LogFile], options: Options) -> tuple[list[Block], 
         names = metrics.setdefault(folder.benchmark, [])
         names += [name for name in sorted(folder.stats) if name not in names]
     metric = choose("metric", options.metric, metrics)
+    folders = [folder for folder in folders if folder.benchmark in metric]
     rows = {id(folder): folder.stats.get(metric[folder.benchmark], []) for folder in folders}
     splits = _found(folders, rows, 3)
     split = choose("split", options.split, splits)
@@ -90,7 +91,7 @@ def _folder(file: LogFile, options: Options) -> _Folder:
                     folder.stats.setdefault(str(name["name"]), []).append(cell)
             except (KeyError, TypeError, AttributeError) as error:
                 what = str(error) if isinstance(error, KeyError) else "an object"
-                stream.fail(f"an entry lacks {what} of HELM's PerInstanceStats")
+                stream.odd(f"an entry lacks {what} of HELM's PerInstanceStats")
     return folder
 
 
@@ -130,7 +131,7 @@ def _block(folder: _Folder, metric: str, rows: Sequence[Any], every: bool, optio
             raise no_number(metric, total if value is None else count, where)
         if value != value or n < 1:
             if options.unscored == "refuse":
-                raise no_score(metric, where, "NaN" if n >= 1 else "no value")
+                raise no_score(metric, where, "no value" if total is None or n < 1 else "NaN")
             continue
         score[place], trials[place] = value, n
     facets: dict[str, str | Labels] = {

@@ -89,7 +89,7 @@ def read_inspect(files: Sequence[LogFile], options: Options) -> tuple[list[Block
         names = found.setdefault(log.benchmark, [])
         names += [name for name in log.values if name not in names]
     chosen = choose("metric", options.metric, found)
-    return [_block(log, chosen[log.benchmark], options) for log in logs if log.items], []
+    return [_block(log, chosen[log.benchmark], options) for log in logs if log.items and log.benchmark in chosen], []
 
 
 def _archive(file: LogFile, options: Options) -> _Log:

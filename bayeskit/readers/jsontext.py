@@ -71,7 +71,8 @@ class JsonStream:
                 self.fail("values are nested too deeply")
             except ValueError:  # Python refuses whole numbers of more than 4300 digits
                 self.fail("a number has thousands of digits")
-            if end == len(self._text) and self._more():  # a number may go on
+            # "1" may go on as "1.5" or "1e+5": only with three more characters at hand is its end known.
+            if len(self._text) - end < 3 and self._more():
                 continue
             self._at, self._chunk = end, _CHUNK
             return found
@@ -110,6 +111,14 @@ class JsonStream:
     def fail(self, problem: str) -> Any:
         """Raise a fault at the cursor."""
         raise broken(self._shown, self.line, problem)
+
+    def odd(self, problem: str) -> Any:
+        """Raise the fault of JSON that is not what the format has there."""
+        raise DataError(
+            f"File {self._shown!r}, line {self.line}: {problem}.",
+            rule="a log has the fields that its harness writes.",
+            fix="check which tool and version wrote the file; read the scores from a table if it is another one.",
+        )
 
     def _ends(self, mark: str) -> bool:
         found = self.peek()

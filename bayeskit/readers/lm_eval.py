@@ -52,6 +52,7 @@ def read_lm_eval_samples(
         names = found.setdefault(file.task, [])
         names += [name for name in file.metrics if name not in names]
     metric = choose("metric", options.metrics(), found)
+    files = [file for file in files if file.task in metric]
     blocks = [_block(file, metric[file.task], options) for file in files]
     filters: dict[str, list[str]] = {}
     for file, (_, kinds) in zip(files, blocks, strict=True):
@@ -82,13 +83,20 @@ def _beside(samples: Sequence[LogFile], results: Sequence[LogFile]) -> list[LogF
 
 def _opened(file: LogFile, runs: Sequence[Run], options: Options) -> _File:
     match = _NAME.search(file.path.name)
-    task = match["task"] if match else file.path.name.split(".")[0]
+    date = match["date"] if match else None
+    run = run_of(file, date, runs, options)
+    task = match["task"] if match else _task(file.path.name.split(".json")[0], run)
     lines = Lines(file.path, file.shown)
     first = lines.first
     listed = first.get("metrics")
     metrics = listed if isinstance(listed, list) else [key for key in first if key not in _FIELDS]
-    run = run_of(file, match["date"] if match else None, runs, options)
     return _File(file, task, run, lines, tuple(str(name) for name in metrics if name in first))
+
+
+def _task(stem: str, run: Run) -> str:
+    """Return the task of ``<arguments>_<task>.jsonl``, as versions before 0.4.3 called the file: one of the run's tasks."""
+    known = [task for task in run.template if stem == task or stem.endswith(f"_{task}")]
+    return max(known, key=len, default=stem)
 
 
 def _block(file: _File, metric: str, options: Options) -> tuple[Block, Labels]:

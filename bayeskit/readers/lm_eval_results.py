@@ -108,6 +108,7 @@ def read_lm_eval_results(files: Sequence[LogFile], options: Options) -> tuple[li
         _row(file, run, payload, task, table[task], chosen[task], options)
         for file, run, payload, table in zip(files, runs, payloads, tables, strict=True)
         for task in table
+        if task in chosen
     ]
     _fill_sizes(rows)
     counted = all(row.counts for row in rows)

@@ -57,8 +57,9 @@ class Block:
         return len(next(iter(self.numbers.values())))
 
     def place(self, row: int) -> str:
-        """Say where a row of the block stands."""
-        return f"{self.shown}, {self.unit} {row + 1 if self.places is None else int(self.places[row])}"
+        """Say where a row of the block stands; rows of a table count from 0, as everywhere in the kit."""
+        number = row + 1 if self.places is None else int(self.places[row])
+        return f"{self.shown}, {self.unit} {number - 1 if self.unit == 'row' else number}"
 
     def keep(self, rows: NDArray[Any]) -> Block:
         """Return the block with some of its rows (a mask or positions)."""

@@ -72,7 +72,8 @@ def choose(
     argument
         Name of the argument: ``"metric"``, ``"filter"`` or ``"split"``.
     wanted
-        What the caller asked for: one for all, one by benchmark, or nothing, which will do where there is only one.
+        What the caller asked for: one for all, one by benchmark (no other benchmark is then read), or nothing, which will do
+        where there is only one.
     found
         By benchmark, what there is.
 
@@ -84,6 +85,8 @@ def choose(
     out: dict[str, str] = {}
     open_, absent = [], []
     for benchmark, names in found.items():
+        if isinstance(wanted, Mapping) and argument == "metric" and benchmark not in wanted:
+            continue
         asked = wanted.get(benchmark) if isinstance(wanted, Mapping) else wanted
         if asked is None and len(names) == 1:
             out[benchmark] = names[0]
@@ -108,7 +111,7 @@ def choose(
         raise DataError(
             f"Benchmark {benchmark!r} has no {argument} {asked!r}{more}.{suggest(asked, names)}",
             rule=f"the {argument} that is asked for is in every log.",
-            fix=f"it has {_list(names)}." if names else "it has none: read other logs.",
+            fix=f"it has {_list(names) or 'none'}{_only(argument, found, absent)}.",
         )
     if open_:
         raise _ask(argument, open_, found)
@@ -137,6 +140,15 @@ def _ask(argument: str, benchmarks: Sequence[str], found: Mapping[str, Sequence[
         rule="a table has one score per row.",
         fix=f"choose one: bk.read(..., {example}){command}.",
     )
+
+
+def _only(argument: str, found: Mapping[str, Sequence[str]], absent: Sequence[tuple[str, str]]) -> str:
+    """Say how to read only the benchmarks that have what is asked for."""
+    without = {benchmark for benchmark, _ in absent}
+    some = next((benchmark for benchmark in found if benchmark not in without), None)
+    if argument != "metric" or some is None:
+        return ""
+    return f"; to read some benchmarks only, name them: metric={{{some!r}: {absent[0][1]!r}, ...}}"
 
 
 def _list(names: Sequence[str]) -> str:

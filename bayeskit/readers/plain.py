@@ -140,6 +140,8 @@ def _long(table: Table, shown: str, kind: str, options: Options) -> Block:
     roles = _columns(table.names, kind, options, shown)
     wanted: list[tuple[str, Mode]] = [(name, "label" if role in FACETS else "binary") for role, name in roles.items()]
     data = table.read(list(dict.fromkeys(wanted)))
+    if data.n == 0:
+        return Block(shown, {}, {"score": np.zeros(0)}, None, "row")
     facets: dict[str, str | Labels] = {}
     numbers: dict[str, NDArray[np.float64]] = {}
     for role, name in roles.items():
@@ -161,11 +163,11 @@ def _numbers(source: Source, name: str, shown: str, options: Options | None) -> 
     """Return numbers, NaN where there is none; with `options`, refuse what they do not allow."""
     if len(source.bad_rows) or source.kind not in ("number", "bool"):
         row = int(source.bad_rows[0]) if len(source.bad_rows) else 0
-        raise no_number(name, source.bad_values[0] if source.bad_values else None, f"{shown}, row {row + 1}")
+        raise no_number(name, source.bad_values[0] if source.bad_values else None, f"{shown}, row {row}")
     values = np.where(source.null, np.nan, source.values.astype(float))
     gaps = np.flatnonzero(np.isnan(values))
     if options is not None and len(gaps) and options.unscored == "refuse":
-        raise no_score(name, f"{shown}, row {gaps[0] + 1}", "no value")
+        raise no_score(name, f"{shown}, row {gaps[0]}", "no value")
     return values
 
 
@@ -197,6 +199,8 @@ def _wide(table: Table, shown: str, options: Options) -> list[Block]:
     models = [name for name in names if name != item]
     wanted: list[tuple[str, Mode]] = [(name, "binary") for name in models]
     data = table.read([*wanted, *([(item, "label")] if item else [])])  # type: ignore[list-item]
+    if data.n == 0:
+        return []
     if item is None:
         codes: Labels = Labels(np.arange(data.n), [str(row + 1) for row in range(data.n)])
     else:

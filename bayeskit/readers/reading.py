@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from bayeskit.readers.discover import find_logs
+from bayeskit.errors import SpecificationError, suggest
+from bayeskit.readers.discover import FORMATS, find_logs
 from bayeskit.readers.long_table import long_table
 from bayeskit.readers.options import Options
 
@@ -42,8 +43,8 @@ def read(
         Read only this one of ``"lm-eval"``, ``"inspect"``, ``"helm"``, ``"human-eval"``, ``"evalplus"``, ``"long"``,
         ``"wide"`` and ``"summary"``; needed where a folder holds several.
     metric
-        Which score, where there are several: one for all, or one by benchmark. Inspect: the scorer, or ``"scorer/key"``;
-        lm-eval: the metric, or ``"metric,filter"``; tables: the column.
+        Which score, where there are several: one for all, or one by benchmark, which reads these only. Inspect: the scorer,
+        or ``"scorer/key"``; lm-eval: the metric, or ``"metric,filter"``; tables: the column.
     filter
         lm-eval: which filter. HELM: ``"none"`` (instances as they are), the name of a perturbation, or ``"all"``.
     split
@@ -80,6 +81,9 @@ def read(
         If an argument makes no sense.
     """
     options = Options(metric, filter, split, cluster, model, benchmark, item, dict(columns or {}), repeated, unscored)
+    if format is not None and format not in FORMATS:
+        hint = suggest(str(format), FORMATS)
+        raise SpecificationError(f"read: format is one of {', '.join(map(repr, FORMATS))}; got {format!r}.{hint}")
     notes: list[str] = []
     if _is_path(source):
         files = find_logs(source, format, notes)
@@ -87,7 +91,9 @@ def read(
     else:
         from bayeskit.readers.plain import read_plain
 
-        blocks, more = read_plain(source, [], format if format in ("long", "wide", "summary") else None, options)
+        if format not in (None, "long", "wide", "summary"):
+            raise SpecificationError(f"read: a table in memory is 'long', 'wide' or 'summary'; got format={format!r}.")
+        blocks, more = read_plain(source, [], format, options)
     return long_table(blocks, [*more, *notes], repeated=repeated)
 
 
