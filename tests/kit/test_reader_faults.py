@@ -259,6 +259,27 @@ def test_a_member_that_says_it_is_small_does_not_unpack_to_more(tmp_path):
         bk.read(path)
 
 
+def test_no_flipped_bit_of_a_zstandard_member_changes_a_score(tmp_path):
+    """Frames carry no checksum of their own, so a flipped bit may unpack: the archive's checksum is what finds it."""
+    whole = (HARNESS / "inspect_eval" / "alpha.eval").read_bytes()
+    with archive.Archive(HARNESS / "inspect_eval" / "alpha.eval", "alpha.eval") as opened:
+        content = opened.read("summaries.json")
+    with zipfile.ZipFile(HARNESS / "inspect_eval" / "alpha.eval") as opened:
+        member = opened.getinfo("summaries.json")
+    start = member.header_offset + 30 + len(member.filename)
+    path, refused = tmp_path / "log.eval", 0
+    places = range(start, start + member.compress_size, 3)
+    for place in places:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
+        with archive.Archive(path, "log.eval") as opened:
+            try:
+                assert opened.read("summaries.json") == content  # a bit that the format does not use
+            except bk.DataError as fault:
+                assert "'summaries.json' that is damaged" in str(fault)
+                refused += 1
+    assert refused >= len(places) - 3
+
+
 def test_zstandard_members_of_several_frames(tmp_path):
     """Inspect cuts large members into frames; CRC and size are those of the whole."""
     parts = [b'{"a": 1}' * 1000, b"x" * 1000]

@@ -159,6 +159,16 @@ def test_helm(tmp_path):
     assert every.num_rows == 60 and "typos, trial 1" in every["template"].to_pylist()
 
 
+def test_helm_splits_are_read_one_at_a_time(tmp_path):
+    entries = [
+        {"instance_id": f"q{place}", "stats": [files.stat("f1", score, split=split)]}
+        for place, (score, split) in enumerate([(1.0, "test"), (0.0, "valid"), (0.5, "test")])
+    ]
+    files.write_json(tmp_path / "run" / "per_instance_stats.json", entries)
+    assert bk.read(tmp_path, model="m", split="test")["score"].to_pylist() == [1.0, 0.5]
+    assert bk.read(tmp_path, model="m", split="valid")["item"].to_pylist() == ["q1"]
+
+
 def test_helm_counts_are_trials(tmp_path):
     entries = [{"instance_id": "q1", "train_trial_index": 0, "stats": [files.stat("pass", 3.0, count=5)]}]
     files.write_json(tmp_path / "run" / "per_instance_stats.json", entries)
