@@ -219,6 +219,10 @@ class Fit(SensitivityMethods):
     def _need_design(self, purpose: str) -> xr.Dataset:
         return self._need_statistics(purpose) if self.design is None else self.design
 
+    def _at_hand(self, purpose: str) -> xr.Dataset:
+        """The statistics with their rows where those are kept; a constraint may be about rows."""
+        return self._need_design(purpose) if self.statistics is None else self.statistics
+
     def _need_statistics(self, purpose: str) -> xr.Dataset:
         if self.statistics is None:
             from bayeskit.errors import StorageError

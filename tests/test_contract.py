@@ -14,6 +14,7 @@ from bayeskit.prior_check import log_prior, prior_draws
 
 EXAMPLES = {
     "FlexibleSurvival": ({"scale": "x", "shape": "x", "unit": 1.0}, {"n": 150}),
+    "SelectiveRisk": ({"risk": "x1 + x2", "prevalence": (0.4, 0.1), "expertise": ("x1",)}, {"n": 300}),
     "JudgeSimplex": ({"levels": 2, "item": "item"}, {"candidates": 4, "judges": 3, "items": 20}),
 }
 """For each model: the settings of a small specification, and the sizes of a small simulated table."""

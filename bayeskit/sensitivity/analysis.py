@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeskit.assumptions import Assumption
-from bayeskit.errors import SpecificationError, suggest
+from bayeskit.errors import SpecificationError, StorageError, suggest
 from bayeskit.prior_check import log_prior
 from bayeskit.sensitivity.derivative import DialDerivative, dial_derivative, natural_step
 from bayeskit.sensitivity.ladder import rungs
@@ -63,7 +63,7 @@ def sensitivity(
 
     for assumption in chosen:
         scaled = power_scaling(_component(prior, assumption), safe, order) if assumption.name in prior else None
-        turned = [_turn(fit, assumption, name, safe) for name in assumption.dials]
+        turned = [d for name in assumption.dials if (d := _turn(fit, assumption, name, safe)) is not None]
         own = [_row(assumption, name, q, bool(usable[q]), scaled, likelihood, turned) for q, name in enumerate(names)]
         if "refit" in climbs and scaled is not None and scaled.computed and not scaled.reliable and usable.all():
             own = refitted_rows(fit, own, draws_of, _judge, sampling)
@@ -112,16 +112,19 @@ def _component(prior: Any, assumption: Assumption) -> FloatArray:
     return np.asarray(prior[assumption.name].transpose("chain", "draw").values, dtype=float)
 
 
-def _turn(fit: Fit, assumption: Assumption, name: str, quantities: FloatArray) -> DialDerivative:
-    """Derivative for one dial; nothing where the dial enters the likelihood alone."""
+def _turn(fit: Fit, assumption: Assumption, name: str, quantities: FloatArray) -> DialDerivative | None:
+    """Derivative for one dial: 0 where it enters the likelihood alone, None where the density needs rows that are not kept."""
     dial, zero = assumption.dials[name], np.zeros(quantities.shape[:2])
     spec, draws = fit.spec, fit.posterior
-    statistics = fit._need_design("be analysed for sensitivity")
+    statistics = fit._at_hand("be analysed for sensitivity")
 
     def log_density(dials: Mapping[str, float]) -> FloatArray:
         return log_prior(spec, statistics, dials, draws, only=assumption.name).get(assumption.name, zero)
 
-    return dial_derivative(log_density, dial, natural_step(assumption, dial, fit.dials), fit.dials, quantities)
+    try:
+        return dial_derivative(log_density, dial, natural_step(assumption, dial, fit.dials), fit.dials, quantities)
+    except StorageError:
+        return None
 
 
 def _row(

@@ -95,7 +95,7 @@ class OtherPriors:
 
     def log_ratio(self, draws: xr.Dataset, log_likelihood: FloatArray) -> FloatArray:
         """Log density after the change minus before it; -inf at draws that the change excludes."""
-        fit, statistics = self.fit, self.fit._need_design("be reweighted")
+        fit, statistics = self.fit, self.fit._at_hand("be reweighted")
         shape = draws.sizes["chain"], draws.sizes["draw"]
         pooled = {str(n): v.transpose("chain", "draw", ...).values for n, v in draws.data_vars.items()}
         pooled = {n: v.reshape(v.shape[0] * v.shape[1], *v.shape[2:]) for n, v in pooled.items()}
@@ -152,7 +152,7 @@ class Powers:
 
     def log_ratio(self, draws: xr.Dataset, log_likelihood: FloatArray) -> FloatArray:
         """Log density after the change minus before it; -inf at draws that the change excludes."""
-        fit, statistics = self.fit, self.fit._need_design("be reweighted")
+        fit, statistics = self.fit, self.fit._at_hand("be reweighted")
         total = np.zeros(log_likelihood.shape)
         for name, exponent in self.exponents.items():
             if exponent == 1.0:

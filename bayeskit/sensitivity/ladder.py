@@ -175,7 +175,7 @@ def _moved(fit: Fit, change: Change, weights: Weights, here: Climb) -> Climb:
     rung = Rung("moment matched", found.weights.k_hat, found.weights.ess, "used" if found.trusted else state, note)
     posterior = space.natural(found.draws) if found.maps else fit.posterior
     # with the rows where they are at hand: an estimand may be about them
-    statistics = fit._need_design("be reweighted") if fit.statistics is None else fit.statistics
+    statistics = fit._at_hand("be reweighted")
     estimands = fit.spec.estimands_under(posterior, statistics, fit.dials) if found.maps else fit.estimands
     draws = {"posterior": posterior, "estimands": estimands.assign_coords(fit.estimands.coords)}
     return Climb(state, rung.name, (*here.tried, rung), found.weights, draws)

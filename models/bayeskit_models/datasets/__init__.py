@@ -4,7 +4,7 @@ A data set is a CSV file and a JSON sidecar of the same name in this folder. Not
 
 >>> from bayeskit_models import datasets
 >>> datasets.names()
-('diabetes', 'gbsg2', 'judges', 'lung', 'rossi', 'waltons')
+('diabetes', 'gbsg2', 'judges', 'lung', 'mroz87', 'rossi', 'waltons')
 >>> datasets.describe("judges")["licence"]
 "MIT (declared in the source project's pyproject.toml)"
 """

@@ -18,8 +18,8 @@ from bayeskit.report.content import Figure, interval_phrase
 from bayeskit.report.drawing import Canvas, canvas, label_text
 from bayeskit.report.figures import smooth_density
 from bayeskit.report.palette import GRID, INK, MUTED, SERIES, style
+from bayeskit_models.answers import chance
 from bayeskit_models.survival.algebra import numpy_algebra
-from bayeskit_models.survival.answers import chance
 from bayeskit_models.survival.censored import predictors_in_parts
 from bayeskit_models.survival.informative import arms_of
 from bayeskit_models.survival.kaplan_meier import KaplanMeier, kaplan_meier, numbers_at_risk
@@ -27,7 +27,7 @@ from bayeskit_models.survival.kaplan_meier import KaplanMeier, kaplan_meier, num
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from bayeskit_models.survival.answers import Answer
+    from bayeskit_models.answers import Answer
     from bayeskit_models.survival.survival_fit import SurvivalFit
 
 __all__ = ["average_survival", "hazard_figure", "kappa_figure", "ratio_figure", "rows_of", "survival_figure"]

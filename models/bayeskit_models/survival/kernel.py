@@ -23,7 +23,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from bayeskit.fused import all_numbers, fast_exp, fast_log, fused, kernel
+from bayeskit.fused import all_numbers, fast_exp, fast_log, fused, kernel, softplus_sigmoid
 
 __all__ = ["KINDS", "log_likelihood", "survival_kernel"]
 
@@ -42,15 +42,6 @@ _inline: Any = numba.njit(fastmath={"contract", "nsz", "arcp"}, forceinline=True
 
 
 @_inline
-def _softplus_sigmoid(v):  # type: ignore[no-untyped-def]
-    z = fast_exp(-abs(v))
-    w = 1.0 / (1.0 + z)
-    # log(1 + z) by its own series where 1 + z rounds the digits of z away
-    tail = z * (1.0 - z * (0.5 - z * (1.0 / 3.0 - 0.25 * z))) if z < 1e-4 else fast_log(1.0 + z)
-    return max(v, 0.0) + tail, (w if v > 0.0 else z * w)
-
-
-@_inline
 def _exprel(x, e):  # type: ignore[no-untyped-def]
     """``expm1(x) / x`` and its derivative, given ``e = exp(x)``."""
     near = 1.0 + x * (1 / 2 + x * (1 / 6 + x * (1 / 24 + x * (1 / 120 + x * (1 / 720 + x / 5040)))))
@@ -64,7 +55,7 @@ def _exprel(x, e):  # type: ignore[no-untyped-def]
 def _point(log_time, log_phi, lam, gamma, kappa, k1, log_k1):  # type: ignore[no-untyped-def]
     """What the likelihood needs at one time: log u, a, s, H, dH/dv and the part of dH/dlog k1 beside it."""
     log_u = gamma * (log_time + log_phi)
-    a, s = _softplus_sigmoid(log_u - log_k1)
+    a, s = softplus_sigmoid(log_u - log_k1)
     x = kappa * a
     x = x if x < _LARGEST else _LARGEST
     e = fast_exp(x)

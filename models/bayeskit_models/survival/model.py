@@ -11,8 +11,8 @@ import xarray as xr
 
 from bayeskit import Assumption, Column, ModelBuilder, Simulation
 from bayeskit.errors import SpecificationError, suggest
+from bayeskit_models.formulas import Terms, read_formula
 from bayeskit_models.survival.assumptions import TAILS, assumptions_of
-from bayeskit_models.survival.formulas import Terms, read_formula
 from bayeskit_models.survival.statistics import COMPONENTS, reduce_rows
 from bayeskit_models.survival.survival_fit import SurvivalFit
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from bayeskit.convergence import mean_errors
 from bayeskit.report.content import Note, Number, Paragraph, Section, Table, interval_phrase, probability, quantile_mcse
-from bayeskit_models.survival.answers import chance
+from bayeskit_models.answers import chance
 from bayeskit_models.survival.distribution import SHAPES
 from bayeskit_models.survival.figures import rows_of
 from bayeskit_models.survival.kaplan_meier import numbers_at_risk

@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayeskit.errors import DataError
-from bayeskit_models.survival.formulas import Terms, design
+from bayeskit_models import designs
 from bayeskit_models.survival.kernel import KINDS
 from bayeskit_models.survival.overview import with_overview
 
@@ -38,10 +38,10 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
     _check_events(spec, kind[keep])
     scale = _time_scale(lower, upper, kind, keep) if spec.unit is None else float(spec.unit)
     background = np.asarray(rows.columns.get("background", np.zeros(rows.n)), dtype=float)
-    designs = {c: _standardise(rows, spec.terms(c), keep, spec.reference) for c in COMPONENTS}
+    found_designs = {c: designs.standardise(rows, spec.terms(c), keep, spec.reference) for c in COMPONENTS}
     group = rows.columns.get("group")
     order = np.flatnonzero(keep)[np.argsort(kind[keep], kind="stable")]
-    pattern, patterns = _patterns([d["matrix"] for d in designs.values()], group, order)
+    pattern, patterns = _patterns([d["matrix"] for d in found_designs.values()], group, order)
     late = np.flatnonzero(entry[order] > 0.0)
     with np.errstate(divide="ignore"):
         logs = {"log_lower": np.log(lower[order] / scale), "log_upper": np.log(upper[order] / scale)}
@@ -63,7 +63,7 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
         "horizons": (("time",), _horizons(spec, _middles(lower, upper, kind, keep))),
     }
     coords: dict[str, Any] = {}
-    for component, found in designs.items():
+    for component, found in found_designs.items():
         if found["names"]:
             term = f"{component}_term"
             data[f"{component}_design"] = (("unique", term), found["matrix"][patterns])
@@ -173,45 +173,6 @@ def _middles(lower: FloatArray, upper: FloatArray, kind: NDArray[np.int64], keep
     return np.asarray((lower[seen] + upper[seen]) / 2.0)
 
 
-def _standardise(rows: Rows, terms: Terms, keep: NDArray[np.bool_], reference: str) -> dict[str, Any]:
-    """Design of a component, centred and scaled; constant and collinear columns are refused."""
-    columns = {v: rows.columns[f"x_{v}"] for v in terms.variables}
-    levels = {v: rows.levels[f"x_{v}"] for v in terms.variables if f"x_{v}" in rows.levels}
-    matrix, names = design(terms, columns, levels)
-    if not names and terms.variables:  # one category has no columns: nothing would be left of the covariate
-        raise DataError(
-            f"{terms.setting}: {terms.text!r} is the same in every row.", column=terms.variables[0], rule="a covariate varies.",
-            fix=f"leave it out of {terms.setting}.",
-        )  # fmt: skip
-    if not names:
-        return {"matrix": np.zeros((rows.n, 0)), "names": ()}
-    used = matrix[keep]
-    centre = used.mean(0) if reference == "mean" else np.zeros(len(names))
-    spread = np.array([1.0 if len(np.unique(c)) <= 2 else c.std() for c in used.T])
-    constant = np.ptp(used, axis=0) == 0.0
-    if constant.any():
-        name = names[int(np.argmax(constant))]
-        raise DataError(
-            f"{terms.setting}: {name!r} is the same in every row.", column=name, rule="a covariate varies.",
-            fix=f"leave it out of {terms.setting}.",
-        )  # fmt: skip
-    _independent(terms, names, (used - used.mean(0)) / spread)
-    return {"matrix": (matrix - centre) / spread, "names": names, "centre": centre, "spread": spread}
-
-
-def _independent(terms: Terms, names: tuple[str, ...], scaled: FloatArray) -> None:
-    """Refuse a column that the columns before it give exactly."""
-    kept: list[int] = []
-    for place in range(len(names)):
-        if np.linalg.matrix_rank(scaled[:, [*kept, place]], tol=1e-9 * np.sqrt(len(scaled))) <= len(kept):
-            raise DataError(
-                f"{terms.setting}: {names[place]!r} follows from {', '.join(repr(names[k]) for k in kept)}.",
-                column=names[place], rule="no covariate is a linear function of the others.",
-                fix=f"leave one of them out of {terms.setting}.",
-            )  # fmt: skip
-        kept.append(place)
-
-
 def _patterns(
     matrices: list[FloatArray], group: NDArray[np.int64] | None, order: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -228,13 +189,4 @@ def _patterns(
 
 def standardised(spec: FlexibleSurvival, statistics: xr.Dataset, rows: Rows) -> dict[str, FloatArray]:
     """Design matrices of new rows, on the scale of the fit: by component, shape (n, terms)."""
-    out = {}
-    for component in COMPONENTS:
-        terms = spec.terms(component)
-        columns = {v: rows.columns[f"x_{v}"] for v in terms.variables}
-        levels = {v: rows.levels[f"x_{v}"] for v in terms.variables if f"x_{v}" in rows.levels}
-        matrix, names = design(terms, columns, levels)
-        if names:
-            matrix = (matrix - statistics[f"{component}_centre"].values) / statistics[f"{component}_spread"].values
-        out[component] = matrix if names else np.zeros((rows.n, 0))
-    return out
+    return {c: designs.standardised(rows, spec.terms(c), statistics, c) for c in COMPONENTS}

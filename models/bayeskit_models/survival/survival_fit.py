@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from bayeskit import Fit
 from bayeskit.errors import SpecificationError
 from bayeskit.intake import encode
+from bayeskit_models.answers import Answer, chance
 from bayeskit_models.survival.algebra import numpy_algebra
-from bayeskit_models.survival.answers import Answer, chance
 from bayeskit_models.survival.distribution import SHAPES, hazard_shape
 from bayeskit_models.survival.estimands import restricted_mean
 from bayeskit_models.survival.figure_methods import FigureMethods

@@ -1,4 +1,4 @@
-"""What a survival fit answers: labelled draws that carry their interval, kind and probability wherever they are shown."""
+"""What a fit answers: labelled draws that carry their interval, kind and probability wherever they are shown."""
 
 from __future__ import annotations
 
