@@ -20,6 +20,7 @@ from .intake import Column as Column
 from .intake import Rows as Rows
 from .intake import encode as encode
 from .mode import Mode as Mode
+from .readers.reading import read as read
 from .registry import from_json as from_json
 from .registry import load_model as load_model
 from .registry import model_names as model_names

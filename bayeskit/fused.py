@@ -25,12 +25,13 @@ from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
 from numba.core import types
 from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic
-from pytensor.configdefaults import config
 from pytensor.gradient import DisconnectedType, disconnected_type, grad_not_implemented
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
 from pytensor.link.numba.cache import compile_numba_function_src
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
+
+from bayeskit._callbacks import c_callback
 
 FAST = frozenset({"contract", "reassoc", "nsz", "arcp", "nnan", "ninf"})
 """Fast-math flags for kernels whose inputs were checked to be numbers: sums may be reordered, hence
@@ -354,7 +355,7 @@ def _entry(op: FusedOp) -> str:
     pointers = [numba_types.CPointer(getattr(types, kind)) for kind, _ in kinds]
     doubles = [numba_types.CPointer(types.float64)] * (1 + len(gradients))
     signature = types.void(*pointers, numba_types.CPointer(types.int64), *doubles)
-    compiled = numba.cfunc(signature, cache=bool(config.numba__cache))(function)
+    compiled = c_callback(signature, function, keep=True)
     llvm.add_symbol(symbol, compiled.address)
     _ENTRIES[symbol] = (compiled, signature)
     return symbol

@@ -80,7 +80,7 @@ def encode(
         table, columns, levels = _reopen(table, columns, levels)
     _check_request(columns, levels, new_levels, fold)
     opened: Table = table if isinstance(table, _CodedTable) else open_table(table)
-    coder = _Coder(dict(levels or {}), new_levels)
+    coder = _Coder(dict(levels or {}), new_levels, list(opened.notes))
     present = [_settled(column, opened, coder.known) for column in columns if _present(column, opened, coder.notes)]
     wanted = [(name, _mode(column)) for column in present for name in column.names]
     data = opened.read(list(dict.fromkeys(wanted)), fold=fold)
@@ -444,6 +444,7 @@ class _CodedTable:
     """Rows in the form of a table, so that they pass the same checks."""
 
     hint = ""
+    notes: tuple[str, ...] = ()
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows

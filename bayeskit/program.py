@@ -19,8 +19,9 @@ from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
 from numba.core import types
 from numba.extending import intrinsic
 from nutpie import compile_pymc as nutpie_pymc
-from pytensor.configdefaults import config
 from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS, compile_numba_function_src
+
+from bayeskit._callbacks import c_callback
 
 __all__ = ["compile_program"]
 
@@ -151,7 +152,7 @@ def _compile(name: str, text: str, signature: Any, function: Any, shared: list[A
         key = sha256(f"{key}{source}{numba_any.__version__}{np.__version__}".encode()).hexdigest()
     scope = {"__name__": __name__, "np": np, "carray": numba_any.carray, "pointer": _pointer, "function": inner}
     made = compile_numba_function_src(source, name, scope, cache_key=key)
-    return numba.cfunc(signature, cache=key is not None and bool(config.numba__cache))(made)
+    return c_callback(signature, made, keep=key is not None)
 
 
 def _unpack(shared: list[Any], used: list[int]) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,6 +23,7 @@ from bayeskit.cli.arguments import (
     pairs_of,
     sizes_of,
     specification,
+    value_of,
 )
 from bayeskit.cli.frame import FAILED, PASSED, app, console, exit_code, leave
 from bayeskit.errors import SpecificationError, suggest
@@ -63,13 +65,19 @@ def _demo(point: EntryPoint) -> Callable[[Path, Console, bool], int]:
 @app.command()
 def fit(
     model: Model,
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="A CSV, TSV or Parquet file, or a glob of them.")],
+    table: Annotated[
+        str, typer.Argument(metavar="TABLE", help="CSV, TSV or Parquet files, or logs: a path, a folder or a glob.")
+    ],
     out: Annotated[Path, typer.Option(metavar="RUN.nc", help="Where to save the run.")],
     settings: Settings = None,
     spec: SpecFile = None,
     dial: Annotated[
         list[str] | None,
         typer.Option("--dial", metavar="NAME=NUMBER", help="Another value for a dial of an assumption."),
+    ] = None,
+    read: Annotated[
+        list[str] | None,
+        typer.Option("--read", metavar="KEY=VALUE", help="A choice for reading logs, such as metric=acc: see bayeskit.read."),
     ] = None,
     draws: Annotated[int, typer.Option(help="Draws kept per chain.")] = 1000,
     tune: Annotated[int, typer.Option(help="Draws of warm-up per chain.")] = 1000,
@@ -88,7 +96,7 @@ def fit(
     if not out.parent.is_dir():  # before the fit, not after it
         raise SpecificationError(f"--out: there is no folder {str(out.parent)!r}.")
     result = built.fit(
-        table,
+        _table(table, read),
         draws=draws,
         tune=tune,
         chains=chains,
@@ -105,6 +113,22 @@ def fit(
     print("\n".join(repr(result).splitlines()[1:]))
     print(f"Saved to {out} (seed {result.provenance['sampling']['seed']}).")
     leave(exit_code(result.verdict))
+
+
+def _table(path: str, choices: list[str] | None) -> Any:
+    """The path itself, or the long table of logs where choices say how to read them."""
+    if not choices:
+        return path
+    from bayeskit.readers.reading import read
+
+    given = {key: value_of(value) for key, value in pairs_of(choices, "--read").items()}
+    known = [name for name in inspect.signature(read).parameters if name != "source"]
+    for key in given:
+        if key not in known:
+            raise SpecificationError(
+                f"--read {key}: there is no such choice.{suggest(key, known)} There are {', '.join(known)}."
+            )
+    return read(path, **given)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Tables in every form that people hold them: dataframes, dicts of arrays, CSV and Parquet files.
+"""Tables in every form that people hold them: dataframes, dicts of arrays, CSV and Parquet files, logs of harnesses.
 
 `open_table` is the only door. What comes out is the same for every library: NumPy arrays, with text already
 coded.
@@ -23,7 +23,8 @@ def open_table(table: Any) -> Table:
     table
         A pandas, Polars or PyArrow table or anything else that narwhals takes, a mapping of names to
         arrays, a NumPy record array, or files: a path, a glob such as ``"logs/*.parquet"``, or a list of
-        paths.
+        paths. A folder, ``.json``, ``.jsonl`` and ``.eval`` files are logs of evaluation harnesses, for which see
+        `bayeskit.readers.reading.read`.
 
     Raises
     ------
@@ -31,9 +32,14 @@ def open_table(table: Any) -> Table:
         If the form is not supported, or no such file exists.
     """
     if isinstance(table, str | Path) or (_is_list(table) and all(isinstance(part, str | Path) for part in table)):
+        from bayeskit.readers.discover import holds_logs
         from bayeskit.readers.files import FileTable
 
-        return FileTable(table)
+        if not holds_logs(table):
+            return FileTable(table)
+        from bayeskit.readers.reading import read
+
+        table = read(table)
     from bayeskit.readers.frames import open_frame
 
     return open_frame(table)

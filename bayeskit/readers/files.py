@@ -11,9 +11,7 @@ from __future__ import annotations
 import csv
 import glob
 import gzip
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -22,12 +20,12 @@ from typing import Any, Literal
 import numpy as np
 
 from bayeskit.errors import DataError
+from bayeskit.readers.duck import BATCH, connect, explained, literal, quoted
 from bayeskit.readers.source import Mode, Source, Sources, from_arrow
 
 # Cells of a numeric CSV column that say "no value". In a label column they are labels like any other.
 MISSING_WORDS = ("", "na", "n/a", "nan", "null", "none")
 _DELIMITERS = (",", ";", "\t", "|")
-_BATCH = 1 << 18  # rows held as text at a time; what is kept of them is one code per cell
 
 
 @dataclass(frozen=True)
@@ -74,6 +72,11 @@ class FileTable:
         """A remark for the message about a missing column."""
         return ""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing: every cell is in the table."""
+        return ()
+
     def read(self, wanted: Sequence[tuple[str, Mode]], *, fold: bool = False) -> Sources:
         """Read columns; with `fold`, group equal rows in DuckDB, so that only distinct rows reach memory."""
         for file in self._files:
@@ -91,22 +94,22 @@ class FileTable:
         for names, group in groupby(self._files, key=lambda file: (file.names, file.delimiter)):
             files = list(group)
             selects.append(self._select(wanted, *names))
-            parameters.append([_literal(file.path) for file in files])
+            parameters.append([literal(file.path) for file in files])
         if self._form == "parquet":  # by name, whatever the order of columns
-            selects, parameters = selects[:1], [[_literal(file.path) for file in self._files]]
+            selects, parameters = selects[:1], [[literal(file.path) for file in self._files]]
         query = " UNION ALL ".join(selects)
         if fold:
             query = f"SELECT *, count(*)::BIGINT AS n FROM ({query}) GROUP BY ALL ORDER BY ALL"
         # Parallel CSV scans of DuckDB 2.0.0 return blocks of rows in the wrong order now and then, whatever
         # preserve_insertion_order says (measured at 10**6 rows on two threads). Groups have no order to lose.
-        with _connect(threads=None if fold else 1) as connection, _explained(self._files[0].path.name):
+        with connect(threads=None if fold else 1) as connection, explained(self._files[0].path.name):
             return _fetch(connection.sql(query, params=parameters), wanted, self._form, fold)
 
     def _select(self, wanted: Sequence[tuple[str, Mode]], names: tuple[str, ...], delimiter: str) -> str:
         parts = []
         for place, (name, mode) in enumerate(wanted):
             if self._form == "parquet":
-                parts.append(f"{_quoted(name)} AS v{place}")
+                parts.append(f"{quoted(name)} AS v{place}")
             elif mode == "label":
                 parts.append(f"c{names.index(name)} AS v{place}")
             else:
@@ -142,7 +145,7 @@ def _fetch(result: Any, wanted: Sequence[tuple[str, Mode]], form: str, fold: boo
     import pyarrow as pa
 
     chunks: dict[str, list[Any]] = {}
-    reader = result.to_arrow_reader(_BATCH)
+    reader = result.to_arrow_reader(BATCH)
     for batch in reader:
         for name, array in zip(batch.schema.names, batch.columns, strict=True):
             text = pa.types.is_string(array.type) or pa.types.is_large_string(array.type)
@@ -170,43 +173,6 @@ def _with_faults(source: Source, texts: Any) -> Source:
     null[rows] = False  # not missing, but wrong
     shown = tuple(texts.take(rows[:1000]).to_pylist())
     return Source(source.kind, source.values, null, bad_rows=rows, bad_values=shown, dtype=source.dtype)
-
-
-@contextmanager
-def _connect(threads: int | None = 1) -> Iterator[Any]:
-    """Open DuckDB without network extensions, spilling to a folder that is removed afterwards."""
-    import duckdb
-
-    with tempfile.TemporaryDirectory(prefix="bayeskit-") as spill:
-        config: dict[str, Any] = {
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "temp_directory": spill,
-        }
-        if threads is not None:
-            config["threads"] = threads
-        connection = duckdb.connect(":memory:", config=config)
-        try:
-            yield connection
-        finally:
-            connection.close()
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    import duckdb
-
-    try:
-        yield
-    except duckdb.Error as error:
-        # The first two lines say what and where; the rest lists reader settings that are ours, not the
-        # user's.
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()][:3]
-        raise DataError(
-            f"File {name!r} cannot be read: {' / '.join(lines)}",
-            rule="a file is UTF-8 text with the same number of cells on every line, or whole Parquet.",
-            fix="repair that line, or write the file again.",
-        ) from error
 
 
 def _expand(part: str | Path) -> list[Path]:
@@ -247,9 +213,9 @@ def _form(path: Path) -> Literal["csv", "parquet"]:
 
 def _header(path: Path, form: Literal["csv", "parquet"]) -> _File:
     if form == "parquet":
-        with _connect() as connection, _explained(path.name):
+        with connect() as connection, explained(path.name):
             query = "SELECT * FROM read_parquet(?, hive_partitioning=false) LIMIT 0"
-            names = tuple(str(part[0]) for part in connection.execute(query, [[_literal(path)]]).description)
+            names = tuple(str(part[0]) for part in connection.execute(query, [[literal(path)]]).description)
         return _File(path, names, "")
     opened: Any = gzip.open if path.suffix.lower() == ".gz" else open
     try:
@@ -274,12 +240,3 @@ def _header(path: Path, form: Literal["csv", "parquet"]) -> _File:
             fix="add the header line, or leave the file out.",
         )
     return _File(path, tuple(header), mark)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(path: Path) -> str:
-    """Return a path that DuckDB's own globbing leaves alone."""
-    return "".join(f"[{mark}]" if mark in "*?[" else mark for mark in str(path))

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 
 from bayeskit.errors import DataError
+from bayeskit.readers.long_table import notes_of
 from bayeskit.readers.source import Mode, Source, Sources, Table, from_arrow, from_numpy, from_objects
 
 
 class FrameTable:
     """A table in memory: column names, and a function that fetches the native column at a position."""
 
-    def __init__(self, names: Sequence[Any], fetch: Callable[[int], Any], hint: str = "") -> None:
+    def __init__(self, names: Sequence[Any], fetch: Callable[[int], Any], hint: str = "", notes: Sequence[str] = ()) -> None:
         self._keys = list(names)
         self._fetch = fetch
         self._hint = hint
+        self.notes = tuple(notes)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,13 +74,14 @@ def open_frame(table: Any) -> Table:
         ) from None
     if isinstance(frame, nw.LazyFrame):
         return _LazyTable(frame)
-    return FrameTable(frame.columns, lambda place: frame[frame.columns[place]].to_native())
+    return FrameTable(frame.columns, lambda place: frame[frame.columns[place]].to_native(), notes=notes_of(table))
 
 
 class _LazyTable:
     """A lazy frame, of which only the wanted columns are ever computed."""
 
     hint = ""
+    notes: tuple[str, ...] = ()
 
     def __init__(self, frame: Any) -> None:
         self._frame = frame

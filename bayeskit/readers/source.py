@@ -68,6 +68,10 @@ class Table(Protocol):
     def hint(self) -> str:
         """A remark for the message about a missing column, or ``""``."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader has to say about the table beside its cells."""
+
     def read(self, wanted: Sequence[tuple[str, Mode]], *, fold: bool = False) -> Sources:
         """Read columns; with `fold`, a reader that can group does so and returns `Sources.counts`."""
 

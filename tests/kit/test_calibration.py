@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bayeskit import SamplingError, SpecificationError
-from bayeskit.calibration import _distinct, _given_data, _matched_by_place, _Run, _statistic, calibrate, ecdf_band
+from bayeskit.calibration import Calibration, _distinct, _given_data, _matched_by_place, _Run, _statistic, calibrate, ecdf_band
 from bayeskit.engine import compile_count
 
 SHORT = {"draws": 150, "tune": 150, "chains": 2, "progress": False, "n": 4, "groups": 3}
@@ -42,7 +42,38 @@ def test_a_wrong_prior_scale_is_caught(sound):
     out = calibrate(examples.NormalNormal(), simulations=100, seed=1, fit_dials={"mu.sigma": 0.7}, **SHORT)
     assert not out.passed
     assert any(name.startswith("mu[") for name in out.offenders)
-    assert "outside the band" in repr(out)
+    assert "outside the band twice" in repr(out)
+    assert out.again.simulations == 100 and set(out.again.statistics) == set(out.outside)
+
+
+def test_what_is_outside_is_simulated_again():
+    """The first simulations are what they are without `confirm`; the fresh ones are others."""
+    wrong = {"simulations": 40, "seed": 1, "fit_dials": {"mu.sigma": 0.5}, **SHORT}
+    out = calibrate(examples.NormalNormal(), **wrong)
+    once = calibrate(examples.NormalNormal(), confirm=False, **wrong)
+    assert out.outside == once.outside == once.offenders and once.again is None
+    assert set(out.offenders) <= set(out.outside) == set(out.again.ranks)
+    name = out.outside[0]
+    np.testing.assert_array_equal(out.ranks[name], once.ranks[name])
+    assert (out.again.ranks[name] != out.ranks[name]).any()
+
+
+def judged(first, again=None):
+    second = None if again is None else Calibration({}, 101, again, 4.0, 0, 100, 1.0, 0)
+    return Calibration({}, 101, first, 5.0, 0, 100, 1.0, 0, again=second)
+
+
+def test_only_what_is_outside_twice_is_an_offender():
+    cleared = judged({"a": 5.1, "b": 1.0}, {"a": 3.9})
+    assert cleared.passed and cleared.outside == ("a",) and cleared.offenders == ()
+    assert repr(cleared).startswith("PASS")
+    assert "outside the band once, not again: a (5.10 > 5.00; 3.90 against 4.00 in as many fresh simulations)" in repr(cleared)
+    accused = judged({"a": 5.1, "b": 6.0}, {"a": 4.1, "b": 0.5})
+    assert not accused.passed and accused.outside == ("b", "a") and accused.offenders == ("a",)
+    assert repr(accused).startswith("FAIL") and "outside the band twice: a" in repr(accused)
+    assert judged({"a": 5.1}).offenders == ("a",) and "outside the band: a (5.10 > 5.00)" in repr(judged({"a": 5.1}))
+    lost = judged({"a": 5.1}, {})  # the fresh simulations do not have it, so they did not clear it
+    assert lost.offenders == ("a",)
 
 
 def test_a_lost_likelihood_is_caught():

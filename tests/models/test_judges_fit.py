@@ -211,7 +211,7 @@ def test_calibration_catches_a_planted_bug():
     spec, sizes = CALIBRATED["marginal, two levels"]
     found = spec.calibrate(
         simulations=60, seed=2, draws=200, tune=400, candidates=3, judges=3, target_accept=0.95, progress=False,
-        fit_dials={"judge_quality.alpha": 30.0}, **sizes,
+        fit_dials={"judge_quality.alpha": 30.0}, confirm=False, **sizes,
     )  # fmt: skip
     assert not found.passed
     assert any("judge_quality" in name for name in found.offenders)

@@ -131,11 +131,11 @@ def test_calibrated():
 def test_calibration_sees_a_planted_bug(bug):
     """A prior scale a tenth of the simulating one, censored rows read as events, and a covariate shifted by one row."""
     if bug == "prior":
-        found = honest().calibrate(**SBC, fit_dials={"scale_effect.sigma": 0.1})
+        found = honest().calibrate(**SBC, confirm=False, fit_dials={"scale_effect.sigma": 0.1})
         expected = "scale_effect"
     else:
         wrong = {"censoring": _IgnoresCensoring, "covariate": _ShiftedCovariate}[bug]
-        found = wrong(scale="x", shape="x", reference="zero", unit=1.0).calibrate(**SBC)
+        found = wrong(scale="x", shape="x", reference="zero", unit=1.0).calibrate(**SBC, confirm=False)
         expected = {"censoring": "estimand survival", "covariate": "scale_effect"}[bug]
     print(found)
     assert not found.passed
