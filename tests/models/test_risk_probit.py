@@ -1,77 +1,106 @@
-"""SelectiveRisk with probit links: the bivariate probit model against its own law, simulated truth, and what it refuses."""
+"""The probit-probit law: its cells, the quadrature over an unobservable, the fused likelihood and its gradient."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special
 
 pytest.importorskip("pymc")
 
-from bayeskit_models.risk import SelectiveRisk, bivariate_probit
-from bayeskit_models.risk.population import coefficients_of
-
-TRUTH = {
-    "correlation": np.array(0.5), "risk_intercept": np.array(-0.6), "risk_effect": np.array([0.5, -0.3]),
-    "testing_intercept": np.array(0.2), "testing_effect": np.array([0.3, 0.2, 0.8]),
-}  # fmt: skip
-SETTINGS = {"risk": "x1 + x2", "testing": "x1 + x2 + z"}
+from bayeskit_models.risk import bivariate_probit as probit
 
 
-def scores(table):
-    x = {n: (table[n] - table[n].mean()).to_numpy() / table[n].to_numpy().std() for n in ("x1", "x2", "z")}
-    mu = -0.6 + 0.5 * x["x1"] - 0.3 * x["x2"]
-    return mu, 0.2 + 0.3 * x["x1"] + 0.2 * x["x2"] + 0.8 * x["z"]
+@pytest.mark.parametrize("a", [-7.2, -1.0, 0.0, 0.6, 7.2])
+def test_cells_sum_to_one(a):
+    mu, nu = np.random.default_rng(0).normal(size=(2, 500)) * 3
+    cells = probit.log_cells(mu, nu, a)
+    np.testing.assert_allclose(sum(np.exp(c) for c in cells), 1.0, atol=1e-14)
+    tested, untested = (np.exp(probit.log_risk(mu, nu, a, t)) for t in (True, False))
+    chance = special.ndtr(nu)
+    np.testing.assert_allclose(chance * tested + (1 - chance) * untested, special.ndtr(mu), atol=1e-13)
+    np.testing.assert_allclose(np.exp(probit.log_risk(mu, nu, a)), special.ndtr(mu), rtol=1e-12)
 
 
-def test_likelihood_is_that_of_its_cells():
-    """By hand from the logs of the three cells; and the prevalence is the mean of Phi(mu)."""
-    free, known = SelectiveRisk.probit(**SETTINGS), SelectiveRisk.probit(**SETTINGS, prevalence=(0.3, 0.05))
-    table = free.simulate(1, parameters=TRUTH, n=300).table
-    mu, nu = scores(table)
-    ill, well, untested = bivariate_probit.log_cells(mu, nu, np.arctanh(0.5))
-    exact = np.where(table["t"] == 0, untested, np.where(table["y"] == 1, ill, well)).sum()
-    assert free.log_likelihood(table, TRUTH) == pytest.approx(exact, rel=1e-11)
-    statistics = known.statistics(table)
-    values = {k: v[None] for k, v in TRUTH.items()}
-    implied = coefficients_of(known, values, statistics, known.dials(statistics)).implied(statistics)
-    assert implied[0, 0] == pytest.approx(stats.norm.cdf(mu).mean(), rel=1e-10)
-    weight = known.log_constraint(values, statistics, known.dials(statistics))["prevalence"][0]
-    assert weight == pytest.approx(-0.5 * ((implied[0, 0] - 0.3) / 0.05) ** 2, rel=1e-9)
+def test_no_selection_factorises():
+    mu, nu = np.random.default_rng(1).normal(size=(2, 50))
+    one_one, one_zero, _ = probit.log_cells(mu, nu, 0.0)
+    np.testing.assert_allclose(one_one, special.log_ndtr(mu) + special.log_ndtr(nu), rtol=1e-13)
+    np.testing.assert_allclose(one_zero, special.log_ndtr(-mu) + special.log_ndtr(nu), rtol=1e-13)
+    np.testing.assert_allclose(probit.log_risk(mu, nu, 0.0, False), special.log_ndtr(mu), rtol=1e-12)
 
 
-def test_maximum_likelihood_finds_the_truth():
-    """20,000 simulated rows: every parameter within 4 standard errors, the correlation among them."""
-    spec = SelectiveRisk.probit(**SETTINGS)
-    best = spec.mode(spec.simulate(2, parameters=TRUTH, n=20_000).table, prior=False, starts=1)
-    assert best.status == "ok"
-    for name, value in TRUTH.items():
-        assert (np.abs(best.values[name] - value) < 4.0 * best.standard_errors[name]).all(), name
+@pytest.mark.parametrize("alpha", [-1.4, 0.0, 0.8, 2.0])
+@pytest.mark.parametrize("sigma", [0.0, 0.3, 1.5])
+def test_a_normal_unobservable_gives_this_law(alpha, sigma):
+    """Cells by Gauss-Hermite quadrature over Z (200 nodes; converged to 1e-12 for these)."""
+    risk, departure = np.random.default_rng(2).normal(size=(2, 20, 1))
+    nodes, weights = np.polynomial.hermite_e.hermegauss(200)
+    weights = weights / weights.sum()
+    score = risk + sigma * nodes
+    treated = special.ndtr(alpha * score + departure)
+    told = [special.ndtr(score) * treated, special.ndtr(-score) * treated, 1 - treated]
+    mu, nu, a = probit.from_unobservable(risk[:, 0], departure[:, 0], alpha, sigma)
+    for found, cell in zip(probit.log_cells(mu, nu, a), told, strict=True):
+        np.testing.assert_allclose(np.exp(found), cell @ weights, rtol=1e-10, atol=1e-13)
+    rho = alpha * sigma**2 / np.sqrt((1 + sigma**2) * (1 + alpha**2 * sigma**2))
+    np.testing.assert_allclose(np.tanh(a), rho, atol=1e-15)
 
 
-def test_what_is_not_identified_is_refused():
-    with pytest.raises(TypeError, match="no expertise"):
-        SelectiveRisk.probit(risk="x", expertise=["x"])
-    with pytest.raises(TypeError, match="lacks x2"):
-        SelectiveRisk.probit(risk="x1 + x2", testing="x1")
+def kernel_data():
+    rng = np.random.default_rng(3)
+    mu, nu = rng.normal(size=(2, 200)) * 1.5
+    counts = rng.integers(0, 4, (3, 200)).astype(float)
+    counts[:, :5] = 0.0  # patterns without rows
+    return mu, nu, counts
 
 
-@pytest.fixture(scope="module")
-def fit():
-    spec = SelectiveRisk.probit(**SETTINGS, prevalence=(0.33, 0.02))
-    free = SelectiveRisk.probit(**SETTINGS)
-    return spec.fit(free.simulate(1, parameters=TRUTH, n=500).table, seed=1, draws=200, tune=300, progress=False)
+@pytest.mark.parametrize("a", [-7.2, -0.9, 0.0, 0.5, 7.2])
+def test_kernel_against_cells_and_differences(a):
+    """Value to rounding; gradients against five-point differences of the value: 1e-7 of the largest."""
+    mu, nu, counts = kernel_data()
+
+    def total(m, n, z):
+        return sum((c * w).sum() for c, w in zip(probit.log_cells(m, n, z), counts, strict=True))
+
+    value, d_mu, d_nu, d_a = probit.probit_kernel(mu, nu, np.array([a]), *counts)
+    assert value == pytest.approx(total(mu, nu, a), rel=1e-13)
+    step = 2e-4 / np.cosh(a)
+    weights = np.array([1, -8, 8, -1]) / (12 * step)
+    moves = step * np.array([-2, -1, 1, 2])
+    d_told = weights @ [total(mu, nu, a + m) for m in step * np.cosh(a) * np.array([-2, -1, 1, 2])] / np.cosh(a)
+    assert d_a[0] == pytest.approx(d_told, rel=1e-7, abs=1e-6)
+    largest = np.abs(d_mu).max()
+    for i in (0, 7, 30, 111, 199):
+        at = np.arange(200) == i
+        # only the cells of this pattern change: a difference of totals would lose the digits
+        pick = [c[i] for c in counts]
+
+        def own(m, n, pick=pick):
+            return sum(float(c) * w for c, w in zip(probit.log_cells(m, n, a), pick, strict=True) if w)
+
+        told_mu = weights @ [own(mu[i] + m, nu[i]) for m in moves]
+        told_nu = weights @ [own(mu[i], nu[i] + m) for m in moves]
+        assert d_mu[at][0] == pytest.approx(told_mu, rel=1e-7, abs=1e-8 * largest)
+        assert d_nu[at][0] == pytest.approx(told_nu, rel=1e-7, abs=1e-8 * largest)
 
 
-def test_answers(fit, tmp_path):
-    """Risks average to the whole in every draw; a report is made; a policy at equal risk is refused."""
-    new = fit.statistics[["x_x1", "x_x2", "x_z"]].isel(row=[0, 5])
-    rows = {n: new[f"x_{n}"].values for n in ("x1", "x2", "z")}
-    found = {g: fit.risk(rows, given=g).draws.values for g in ("all", "tested", "untested")}
-    share = fit.row_draws(rows)[0][..., 2].reshape(found["all"].shape)
-    np.testing.assert_allclose(found["tested"] * (1 - share) + found["untested"] * share, found["all"], atol=1e-9)
-    assert (found["untested"] <= found["tested"])[fit.posterior["correlation"].values > 0].all()
-    assert "correlation of what moves outcome and testing" in fit.report(tmp_path / "r.md").read_text()
-    for question in (lambda: fit.policy("x1"), lambda: fit.unobserved()):
-        with pytest.raises(TypeError, match="not identified"):
-            question()
+def test_kernel_in_a_graph():
+    import pytensor
+    import pytensor.tensor as pt
+
+    mu, nu, counts = kernel_data()
+    rho = pt.dscalar("rho")
+    value = probit.log_likelihood(mu, nu, pt.arctanh(rho)[None], *counts)
+    found = pytensor.function([rho], [value, pytensor.grad(value, rho)])(0.4)
+    told = probit.probit_kernel(mu, nu, np.arctanh([0.4]), *counts)
+    np.testing.assert_allclose(found, [told[0], told[3][0] / (1 - 0.4**2)], rtol=1e-12)
+
+
+def test_tails_stay_finite_and_nan_is_nan():
+    one = np.ones(1)
+    for mu in (-300.0, 300.0):
+        for nu in (-300.0, 300.0):
+            value, *gradient = probit.probit_kernel(np.array([mu]), np.array([nu]), np.array([-3.0]), one, one, one)
+            assert np.isfinite(value) and np.isfinite(np.concatenate(gradient)).all()
+    assert np.isnan(probit.probit_kernel(np.array([np.nan]), one, one, one, one, one)[0])
