@@ -31,9 +31,11 @@ KINDS = ("exact", "right", "left", "interval")
 """Order in which the rows lie."""
 
 _BLOCK = 256  # rows whose intermediate numbers stay in the first cache
+_COLUMNS = 13
 # The columns of the work space, _BLOCK numbers each: 0 log phi, 1 lambda, 2 gamma, 3 kappa, 4 k1, 5 log k1, 6 to 9 derivatives,
-# 10 log time, 11 weight. One array with offsets known to the compiler: with ten arrays it would have to allow for any two of
-# them to overlap, and would not turn the loops into vector instructions.
+# 10 log time, 11 weight, 12 factor of the cumulative hazard (one, but for rows with a frailty). One array with offsets known to
+# the compiler: with ten arrays it would have to allow for any two of them to overlap, and would not turn the loops into vector
+# instructions.
 _SERIES = 0.03  # of |x|: below it seven terms are exact to rounding, above it a difference with 1 loses no digits that matter
 
 _LARGEST = 300.0  # of x: beyond it the cumulative hazard is over 1e130, and a product of two such numbers would overflow
@@ -115,6 +117,13 @@ def _load(start, n, pattern, log_phi, log_lambda, log_gamma, log_k1, log_time, w
 
 
 @kernel
+def _no_frailty(work):  # type: ignore[no-untyped-def]
+    """Every row's cumulative hazard counts once."""
+    for i in range(_BLOCK):
+        work[12 * _BLOCK + i] = 1.0
+
+
+@kernel
 def _hand_back(start, n, pattern, work, d_phi, d_lambda, d_gamma, d_k1):  # type: ignore[no-untyped-def]
     """Add a block's derivatives to those of its patterns, or to the one number that all share."""
     for c, target in ((0, d_phi), (1, d_lambda), (2, d_gamma), (3, d_k1)):
@@ -141,13 +150,13 @@ def _exact(n, work):  # type: ignore[no-untyped-def]
     for i in range(n):
         t, w = work[10 * _BLOCK + i], work[11 * _BLOCK + i]
         log_u, a, s, total, d_v, rest = _at(work, i, t)
-        k = work[3 * _BLOCK + i] - 1.0
-        value += w * (fast_log(work[_BLOCK + i] * work[2 * _BLOCK + i]) + log_u - t + k * a - total)
-        u = 1.0 + k * s - d_v
+        k, z = work[3 * _BLOCK + i] - 1.0, work[12 * _BLOCK + i]
+        value += w * (fast_log(work[_BLOCK + i] * work[2 * _BLOCK + i]) + log_u - t + k * a - z * total)
+        u = 1.0 + k * s - z * d_v
         work[6 * _BLOCK + i] = w * work[2 * _BLOCK + i] * u
-        work[7 * _BLOCK + i] = w * (1.0 - total)
+        work[7 * _BLOCK + i] = w * (1.0 - z * total)
         work[8 * _BLOCK + i] = w * (1.0 + log_u * u)
-        work[9 * _BLOCK + i] = w * (work[4 * _BLOCK + i] * a - k * s - rest)
+        work[9 * _BLOCK + i] = w * (work[4 * _BLOCK + i] * a - k * s - z * rest)
     return value
 
 
@@ -177,7 +186,7 @@ def _exposure(n, sign, work):  # type: ignore[no-untyped-def]
     value = 0.0
     for i in range(n):
         log_u, _a, _s, total, d_v, rest = _at(work, i, work[10 * _BLOCK + i])
-        w = sign * work[11 * _BLOCK + i]
+        w = sign * work[11 * _BLOCK + i] * work[12 * _BLOCK + i]
         value += w * total
         work[6 * _BLOCK + i] = w * work[2 * _BLOCK + i] * d_v
         work[7 * _BLOCK + i] = w * total
@@ -242,7 +251,8 @@ def survival_kernel(
     d_gamma, d_k1 = np.zeros(log_gamma.size), np.zeros(log_k1.size)
     if not (all_numbers(log_phi) and all_numbers(log_lambda) and all_numbers(log_gamma) and all_numbers(log_k1)):
         return np.nan, d_phi, d_lambda, d_gamma, d_k1
-    work = np.empty(12 * _BLOCK)
+    work = np.empty(_COLUMNS * _BLOCK)
+    _no_frailty(work)
     value = 0.0
     for kind in range(4):
         for start in range(kind_ptr[kind], kind_ptr[kind + 1], _BLOCK):
