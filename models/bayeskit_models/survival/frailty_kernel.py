@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 
 from bayeskit.fused import all_numbers, fused, kernel
-from bayeskit_models.survival.kernel import _BLOCK, _COLUMNS, _at, _exact, _exposure, _hand_back, _inline, _load
+from bayeskit_models.survival.kernel import _BLOCK, _at, _exact, _exposure, _hand_back, _inline, _load, _shared
 
 __all__ = ["frailty_kernel", "log_likelihood_with_frailty"]
 
@@ -101,7 +101,7 @@ def frailty_kernel(
     known = all_numbers(log_phi) and all_numbers(log_lambda) and all_numbers(log_gamma) and all_numbers(log_k1)
     if not (known and all_numbers(variance)):
         return np.nan, d_phi, d_lambda, d_gamma, d_k1, d_variance
-    work = np.empty(_COLUMNS * _BLOCK)
+    work = _shared(log_phi, log_lambda, log_gamma, log_k1)
     lived, before = np.zeros(events.size), np.zeros(events.size)
     late = entry_row.size
     late_pattern, late_home, late_weight = np.empty(late, np.int64), np.empty(late, np.int64), np.empty(late)

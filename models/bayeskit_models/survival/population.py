@@ -46,7 +46,8 @@ def log_quantile(exposure: FloatArray, *logs: FloatArray) -> FloatArray:
     """Internal log time at which the population's cumulative hazard is `exposure`; inf where it never is."""
     if len(logs) == 5:  # invert log(1 + theta H) / theta
         exposure = exposure * _ALGEBRA.exprel(logs[4] * exposure)
-    return np.asarray(_ALGEBRA.log_quantile(exposure, *logs[:4]))
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.asarray(_ALGEBRA.log_quantile(exposure, *logs[:4]))
 
 
 def log_cure(*logs: FloatArray) -> FloatArray:
