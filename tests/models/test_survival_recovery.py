@@ -147,13 +147,16 @@ SETS = {
     "gbsg2": ({"duration": "time", "event": "cens"}, "horTh"),
     "rossi": ({"duration": "week", "event": "arrest"}, "fin"),
 }
-WIDER = {"lung": 1.0, "gbsg2": 4.0, "rossi": 1.0}
-"""By how much the prior standard deviations are multiplied for the comparison with maximum likelihood.
+WEAK = {"shape_intercept.sigma": 1.5, "tail_intercept.sigma": 1.0}
+"""The weak priors, one and the same for every set; the others are the defaults.
 
-No one width is weak for all. gbsg2 puts log gamma at 0.73 and log(kappa + 1) at -0.52, 1.5 and 1.1 prior standard deviations
-out, so the priors as they are move these two and log phi by 0.4 to 0.6 posterior standard deviations. On lung and rossi the
-likelihood is skewed or flat towards the Gompertz limit (kappa to infinity): under wide priors the mean follows the ridge away
-from the maximum, by 0.5 to 0.9. Effects of covariates agree under either.
+gbsg2 puts log gamma at 0.73, 1.5 default standard deviations out, so the defaults move its intercepts by 0.4 to 0.6 posterior
+standard deviations. A much wider prior of kappa would not do either: on lung the likelihood is flat towards the Gompertz limit,
+and the mean would follow the ridge away from the maximum.
+
+Of waltons only `aft` has a maximum that the data determine (`ph` and `mpr_ph` run to the Gompertz limit, in `mpr_aft`
+log(kappa + 1) has a standard error of 6.6); it agrees within 0.49, measured with 4 x 8000 draws, too near to the bound to
+assert.
 """
 
 
@@ -161,27 +164,22 @@ from the maximum, by 0.5 to 0.9. Effects of covariates agree under either.
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("menu", ["aft", "ph", "mpr_aft", "mpr_ph"])
 def test_posterior_means_agree_with_maximum_likelihood(name, menu):
-    """All twelve maxima are interior. Half a posterior sd for every parameter; effects also under the priors as they are.
+    """All twelve maxima are interior. Half a posterior sd for every parameter, no divergences, R-hat below 1.01.
 
-    No divergences, and R-hat below 1.01 for 4 x 2000 draws. The Monte Carlo error of a mean is below 0.04 posterior sd here.
+    4 x 2000 draws. The Monte Carlo error of a mean is below 0.04 posterior sd here.
     """
     columns, formula = SETS[name]
     table = datasets.load(name)
     spec = getattr(FlexibleSurvival, menu)(formula, **columns)
     best = spec.mode(table, prior=False)
     assert best.status == "ok"
-    usual = spec.dials(spec.statistics(table))
-    for factor in sorted({1.0, WIDER[name]}):
-        dials = {k: v * (factor if k.endswith(".sigma") else 1.0) for k, v in usual.items()}
-        fit = spec.fit(table, draws=2000, tune=1000, seed=1, dials=dials, progress=False)
-        found = fit.summary(group="posterior")
-        assert int(fit.draws["sample_stats"]["diverging"].sum()) == 0
-        assert found["r_hat"].max() < 1.01
-        labels, _ = flatten(fit.posterior)
-        maximum = np.concatenate([np.ravel(best.values[str(n)]) for n in fit.posterior.data_vars])
-        gap = pd.Series(np.abs(found.loc[labels, "mean"] - maximum) / found.loc[labels, "sd"], index=labels)
-        assert (found.loc[labels, "mcse_mean"] < 0.04 * found.loc[labels, "sd"]).all()
-        print(name, menu, factor, gap.round(2).to_dict())
-        assert (gap[gap.index.str.contains("effect")] <= 0.5).all(), gap
-        if factor == WIDER[name]:
-            assert (gap <= 0.5).all(), gap
+    fit = spec.fit(table, draws=2000, tune=1000, seed=1, dials=WEAK, progress=False)
+    found = fit.summary(group="posterior")
+    assert int(fit.draws["sample_stats"]["diverging"].sum()) == 0
+    assert found["r_hat"].max() < 1.01
+    labels, _ = flatten(fit.posterior)
+    maximum = np.concatenate([np.ravel(best.values[str(n)]) for n in fit.posterior.data_vars])
+    gap = pd.Series(np.abs(found.loc[labels, "mean"] - maximum) / found.loc[labels, "sd"], index=labels)
+    assert (found.loc[labels, "mcse_mean"] < 0.04 * found.loc[labels, "sd"]).all()
+    print(name, menu, gap.round(2).to_dict())
+    assert (gap <= 0.5).all(), gap

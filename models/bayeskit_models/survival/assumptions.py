@@ -50,6 +50,7 @@ def assumptions_of(spec: FlexibleSurvival, statistics: xr.Dataset) -> tuple[Assu
             prior = Prior("Normal", dims=(f"{component}_term",), mu=0.0, sigma=_EFFECT_SD[component])
             out.append(Assumption(f"{component}_effect", sentence, "hyper", prior))
     out += _groups(spec)
+    out += _frailty(spec)
     return tuple(out)
 
 
@@ -130,3 +131,20 @@ def _groups(spec: FlexibleSurvival) -> list[Assumption]:
             ),
         ]  # fmt: skip
     return out
+
+
+def _frailty(spec: FlexibleSurvival) -> list[Assumption]:
+    if spec.frailty is None:
+        return []
+    return [
+        Assumption(
+            "frailty",
+            f"Rows with the same {spec.frailty} share a factor of their hazards, gamma distributed with mean 1 and unrelated "
+            "to covariates; who is not in the table because of an event before entry is not counted in its group.",
+            "structural",
+        ),
+        Assumption(
+            "frailty_variance", "The variance of that factor is below 2 or so, and nothing keeps it from 0 (no frailty).",
+            "hyper", Prior("HalfNormal", sigma=1.0), setting="frailty", alternatives=(spec.frailty, None),
+        ),
+    ]  # fmt: skip

@@ -42,6 +42,8 @@ def needed(statistics: xr.Dataset) -> str:
     """Why sample survival cannot be told from these statistics; empty where it can."""
     if "pattern" not in statistics:
         return "it needs the rows, and this run was saved without them"
+    if "frailty_row" in statistics:
+        return "with a gamma frailty the fate of who is censored depends on the group's other rows, which is not worked out"
     if statistics.attrs.get("relative"):
         return (
             "with a background hazard it is not known what happens after censoring: the population's hazard there is not given"

@@ -20,17 +20,18 @@ _BEYOND = 20.0  # rows followed beyond the last event that a cured share should 
 _RIDGE = 0.95  # |correlation| of the intercepts of the two scales
 _LARGE, _SMALL = 50.0, -0.95  # kappa: beyond these the law is at one of its limits
 _PILED = 0.05  # probability there
+_SHARED = 10  # frailty groups of two rows or more that a variance should rest on
 
 
 def survival_checks(fit: SurvivalFit) -> tuple[CheckResult, ...]:
-    """Follow-up behind a cured share, the ridge of two scales, kappa at a limit, arms without events, and a fixed scale.
+    """Cured shares, ridges, limits of kappa, arms without events, a fixed scale, few groups behind a frailty.
 
     A check that does not concern the specification (no covariates, one scale) is left out.
     """
     design = fit.design
     found = [_follow_up(fit, design), *_kappa(fit), *_ridge(fit), *_unit(fit)]
     if design is not None:
-        found += [*_arms(design), *_separated(design)]
+        found += [*_arms(design), *_separated(design), *_frailty(design)]
     return tuple(found)
 
 
@@ -144,3 +145,18 @@ def _separated(design: xr.Dataset) -> list[CheckResult]:
         "alone: read fit.sensitivity()."
     )
     return [CheckResult("separated", Status.WARN, text, advice)]
+
+
+def _frailty(design: xr.Dataset) -> list[CheckResult]:
+    """Only groups of two rows or more tell a frailty apart from the shape of the law."""
+    if "frailty_shared" not in design:
+        return []
+    shared = int(design["frailty_shared"])
+    text = f"{shared} frailty groups have two rows or more (at least {_SHARED} for a variance to rest on data)."
+    if shared >= _SHARED:
+        return [CheckResult("frailty", Status.PASS, text)]
+    advice = (
+        "The variance of the frailty is that of its prior, or of the shape of the law: leave frailty out, or turn the dial "
+        "frailty_variance.sigma (fit.sweep) and say how the answer moves."
+    )
+    return [CheckResult("frailty", Status.WARN, text, advice)]

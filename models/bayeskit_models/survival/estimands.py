@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from bayeskit_models.survival.algebra import numpy_algebra
+from bayeskit_models.survival import population
 from bayeskit_models.survival.censored import needed, sample_survival
 from bayeskit_models.survival.predictors import predictors
 from bayeskit_models.survival.statistics import COMPONENTS
@@ -25,7 +25,6 @@ __all__ = ["estimands_of", "restricted_mean", "survival_at"]
 
 FloatArray = NDArray[np.float64]
 
-_ALGEBRA = numpy_algebra()
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 _EFFECTS = {
     "scale": ("log time ratio: how many times sooner, per unit of the covariate", "log ratio"),
@@ -38,7 +37,7 @@ _EFFECTS = {
 def survival_at(log_time: FloatArray, logs: tuple[FloatArray, ...]) -> FloatArray:
     """Survival at internal log times; broadcasts."""
     with np.errstate(over="ignore", under="ignore"):
-        return np.asarray(np.exp(-_ALGEBRA.cumulative_hazard(log_time, *logs)))
+        return np.asarray(np.exp(-population.cumulative_hazard(log_time, *logs)))
 
 
 def restricted_mean(tau: float, logs: tuple[FloatArray, ...]) -> FloatArray:
@@ -61,7 +60,7 @@ def estimands_of(spec: FlexibleSurvival, draws: xr.Dataset, statistics: xr.Datas
     average = {c: np.zeros((1, statistics.sizes.get(f"{c}_term", 0))) for c in COMPONENTS}
     logs = predictors(spec, flat, average, dials)
     if not flat:
-        logs = tuple(np.broadcast_to(p, (shape[0] * shape[1], 1)) for p in logs)  # type: ignore[assignment]
+        logs = tuple(np.broadcast_to(p, (shape[0] * shape[1], 1)) for p in logs)
     scale, last = float(statistics["time_scale"]), float(statistics["follow_up"])
     data: dict[str, Any] = {}
     for component, (label, units) in _EFFECTS.items():
@@ -72,9 +71,15 @@ def estimands_of(spec: FlexibleSurvival, draws: xr.Dataset, statistics: xr.Datas
     kappa = np.expm1(logs[3][:, 0]).reshape(shape)
     facts = {"label": "kappa: which law (0 log-logistic or Burr, 1 Weibull)", "units": "number", "headline": True}
     data["kappa"] = (lead, kappa, facts | {"point_mass": True})
-    cured = np.exp(_ALGEBRA.log_cure(logs[1][:, 0], logs[3][:, 0])).reshape(shape)
+    cured = np.exp(population.log_cure(*logs))[:, 0].reshape(shape)
     facts = {"label": "share that never has the event, at average covariates", "units": "probability", "headline": False}
     data["cured"] = (lead, cured, facts | {"point_mass": True})
+    if len(logs) == 5:
+        facts = {"label": "variance of the groups' factors of the hazard (frailty)", "units": "variance", "headline": True}
+        data["frailty_variance"] = (lead, logs[4][:, 0].reshape(shape), facts)
+        tau = logs[4] / (logs[4] + 2.0)  # of a gamma frailty (Clayton 1978)
+        facts = {"label": "Kendall's tau of two times in one group", "units": "correlation", "headline": False}
+        data["kendall_tau"] = (lead, tau[:, 0].reshape(shape), facts)
     times = statistics["horizons"].values
     found = survival_at(np.log(times / scale), logs).reshape(*shape, len(times))
     facts = {"label": "probability of no event by this time, at average covariates", "units": "probability", "headline": True}

@@ -19,7 +19,7 @@ from bayeskit.report.drawing import Canvas, canvas, label_text
 from bayeskit.report.figures import smooth_density
 from bayeskit.report.palette import GRID, INK, MUTED, SERIES, style
 from bayeskit_models.answers import chance
-from bayeskit_models.survival.algebra import numpy_algebra
+from bayeskit_models.survival import population
 from bayeskit_models.survival.censored import predictors_in_parts
 from bayeskit_models.survival.informative import arms_of
 from bayeskit_models.survival.kaplan_meier import KaplanMeier, kaplan_meier, numbers_at_risk
@@ -34,7 +34,6 @@ __all__ = ["average_survival", "hazard_figure", "kappa_figure", "ratio_figure", 
 
 FloatArray = NDArray[np.float64]
 
-_ALGEBRA = numpy_algebra()
 _POINTS = 120
 _BEYOND = 1.2  # how far a figure goes, in follow-ups, unless it is told
 _NUMBERS = 40_000_000  # evaluations of one figure; where more are asked, draws are thinned evenly
@@ -131,7 +130,7 @@ def average_survival(fit: SurvivalFit, times: FloatArray, rows: NDArray[np.bool_
     for _, logs in predictors_in_parts(fit.spec, draws, statistics, fit.dials, step, count):
         some = tuple((p[:, used] if p.shape[1] > 1 else p)[..., None] for p in logs)
         with np.errstate(over="ignore", under="ignore"):
-            survival = np.exp(-_ALGEBRA.cumulative_hazard(log_time, *some))
+            survival = np.exp(-population.cumulative_hazard(log_time, *some))
         out.append(survival[:, 0] if survival.shape[1] == 1 else np.einsum("spt,p->st", survival, weight[used]))
     return np.concatenate(out)
 

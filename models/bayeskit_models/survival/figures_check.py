@@ -16,7 +16,7 @@ from bayeskit.estimands import interval
 from bayeskit.report.content import Figure, interval_phrase
 from bayeskit.report.drawing import canvas
 from bayeskit.report.palette import GRID, INK, MUTED, style
-from bayeskit_models.survival.algebra import numpy_algebra
+from bayeskit_models.survival import population
 from bayeskit_models.survival.censored import predictors_in_parts
 from bayeskit_models.survival.figures import _refused, rows_of, thinned
 from bayeskit_models.survival.kaplan_meier import kaplan_meier
@@ -28,7 +28,6 @@ __all__ = ["calibration_figure", "predicted", "residual_figure", "residuals"]
 
 FloatArray = NDArray[np.float64]
 
-_ALGEBRA = numpy_algebra()
 _KINDS = ("cox-snell", "pit")
 
 
@@ -40,7 +39,7 @@ def predicted(fit: SurvivalFit, log_time: FloatArray, rows: NDArray[np.int64]) -
     for logs in _parts(fit, len(rows)):
         by_row = tuple(p[:, place] if p.shape[1] > 1 else p for p in logs)
         with np.errstate(over="ignore", under="ignore"):
-            total += np.exp(-_ALGEBRA.cumulative_hazard(log_time, *by_row)).sum(0)
+            total += np.exp(-population.cumulative_hazard(log_time, *by_row)).sum(0)
         count += len(logs[0])
     return total / count
 
@@ -231,7 +230,7 @@ def _group_means(fit: SurvivalFit, log_time: float, place: NDArray[np.int64]) ->
     out = []
     for logs in _parts(fit, size):
         with np.errstate(over="ignore", under="ignore"):
-            survival = np.exp(-_ALGEBRA.cumulative_hazard(log_time, *logs))
+            survival = np.exp(-population.cumulative_hazard(log_time, *logs))
         out.append(np.broadcast_to(survival, (len(survival), size)) @ share)
     return np.concatenate(out)
 

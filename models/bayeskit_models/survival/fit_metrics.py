@@ -16,7 +16,7 @@ from bayeskit.errors import DataError, SpecificationError, suggest
 from bayeskit.intake import encode
 from bayeskit_models.survival import metric_calibration as calibrated
 from bayeskit_models.survival import metrics as scored
-from bayeskit_models.survival.algebra import numpy_algebra
+from bayeskit_models.survival import population
 from bayeskit_models.survival.kernel import KINDS
 from bayeskit_models.survival.metrics import Followed, StepCurve
 from bayeskit_models.survival.predictors import predictors
@@ -46,7 +46,6 @@ LABELS = {
 }
 """Metrics in the order of the table: their names in words, and their value at its best."""
 
-_ALGEBRA = numpy_algebra()
 _BINS = 10
 _CELLS = 1_000_000  # draws times rows that are looked at together
 _FEW = 10  # rows at risk below which a number at that time is called unreliable
@@ -369,7 +368,7 @@ def _predicted(
 def _hazards(fit: SurvivalFit, own: FloatArray, at: FloatArray, logs: list[FloatArray]) -> tuple[FloatArray, list[FloatArray]]:
     """Cumulative hazards at the rows' own times, and at each of `at`; each of shape (S, n)."""
     with np.errstate(over="ignore", divide="ignore"):
-        found = [np.asarray(_ALGEBRA.cumulative_hazard(np.log(t / fit.time_unit), *logs)) for t in (own, *at)]
+        found = [np.asarray(population.cumulative_hazard(np.log(t / fit.time_unit), *logs)) for t in (own, *at)]
     return found[0], found[1:]
 
 

@@ -31,9 +31,11 @@ KINDS = ("exact", "right", "left", "interval")
 """Order in which the rows lie."""
 
 _BLOCK = 256  # rows whose intermediate numbers stay in the first cache
-# The columns of the work space, _BLOCK numbers each: 0 log phi, 1 lambda, 2 gamma, 3 kappa, 4 k1, 5 log k1, 6 to 9 derivatives,
-# 10 log time, 11 weight. One array with offsets known to the compiler: with ten arrays it would have to allow for any two of
-# them to overlap, and would not turn the loops into vector instructions.
+_COLUMNS = 15
+# Columns of the work space, _BLOCK numbers each: 0 log phi, 1 lambda, 2 gamma, 3 kappa, 4 k1, 5 log k1, 6 to 9 derivatives,
+# 10 log time, 11 weight, 12 factor of the cumulative hazard (one but for rows with a frailty), 13 log lambda, 14 log gamma. One
+# array with offsets known to the compiler: with many arrays it would have to allow for any two of them to overlap, and would
+# not turn the loops into vector instructions.
 _SERIES = 0.03  # of |x|: below it seven terms are exact to rounding, above it a difference with 1 loses no digits that matter
 
 _LARGEST = 300.0  # of x: beyond it the cumulative hazard is over 1e130, and a product of two such numbers would overflow
@@ -66,41 +68,70 @@ def _point(log_time, log_phi, lam, gamma, kappa, k1, log_k1):  # type: ignore[no
     return log_u, a, s, total, d_v, total + scale * a * a * slope * k1 - d_v
 
 
-@kernel
-def _gather(start, n, pattern, source, work, place):  # type: ignore[no-untyped-def]
-    """The rows' values of one predictor into a column of the work space; one that all patterns share fills it."""
-    if source.size == 1:
-        for i in range(n):
-            work[place * _BLOCK + i] = source[0]
-    else:
-        for i in range(n):
-            work[place * _BLOCK + i] = source[pattern[start + i]]
+@_inline
+def _together(start, n, pattern):  # type: ignore[no-untyped-def]
+    """Whether the patterns of a block follow one another, as they do where every row has its own."""
+    off = 0
+    for i in range(n):
+        off |= pattern[start + i] - pattern[start] - i
+    return off == 0
+
+
+@_inline
+def _gather(start, n, pattern, together, source, work, place):  # type: ignore[no-untyped-def]
+    """The rows' values of one predictor into a column of the work space; one that all patterns share is there already."""
+    if source.size > 1:
+        if together:
+            first = pattern[start]
+            for i in range(n):
+                work[place * _BLOCK + i] = source[first + i]
+        else:
+            for i in range(n):
+                work[place * _BLOCK + i] = source[pattern[start + i]]
+
+
+@_inline
+def _exponential(n, work, logs, place):  # type: ignore[no-untyped-def]
+    """Column `place` is the exponential of column `logs`."""
+    for i in range(n):
+        work[place * _BLOCK + i] = fast_exp(work[logs * _BLOCK + i])
 
 
 @kernel
-def _exponential(n, source, work, logs, place):  # type: ignore[no-untyped-def]
-    """Column `place` is the exponential of column `logs`, taken once where all rows share it."""
-    if source.size == 1:
-        value = fast_exp(source[0])
-        for i in range(n):
-            work[place * _BLOCK + i] = value
-    else:
-        for i in range(n):
-            work[place * _BLOCK + i] = fast_exp(work[logs * _BLOCK + i])
+def _shared(log_phi, log_lambda, log_gamma, log_k1):  # type: ignore[no-untyped-def]
+    """The work space, with the columns of predictors that all patterns share filled once and for all."""
+    work = np.empty(_COLUMNS * _BLOCK)
+    for i in range(_BLOCK):
+        work[i] = log_phi[0]
+        work[13 * _BLOCK + i] = log_lambda[0]
+        work[14 * _BLOCK + i] = log_gamma[0]
+        work[5 * _BLOCK + i] = log_k1[0]
+        work[12 * _BLOCK + i] = 1.0
+    _exponential(_BLOCK, work, 13, 1)
+    _exponential(_BLOCK, work, 14, 2)
+    _exponential(_BLOCK, work, 5, 4)
+    for i in range(_BLOCK):
+        work[3 * _BLOCK + i] = work[4 * _BLOCK + i] - 1.0
+    return work
 
 
 @kernel
 def _load(start, n, pattern, log_phi, log_lambda, log_gamma, log_k1, log_time, weight, work):  # type: ignore[no-untyped-def]
-    """Fill the columns of the work space that a block of rows reads."""
-    _gather(start, n, pattern, log_phi, work, 0)
-    _gather(start, n, pattern, log_lambda, work, 1)
-    _gather(start, n, pattern, log_gamma, work, 2)
-    _gather(start, n, pattern, log_k1, work, 5)
-    _exponential(n, log_lambda, work, 1, 1)
-    _exponential(n, log_gamma, work, 2, 2)
-    _exponential(n, log_k1, work, 5, 4)
+    """Fill the columns of the work space that a block of rows reads, but for those that `_shared` has filled."""
+    together = _together(start, n, pattern)
+    _gather(start, n, pattern, together, log_phi, work, 0)
+    _gather(start, n, pattern, together, log_lambda, work, 13)
+    _gather(start, n, pattern, together, log_gamma, work, 14)
+    _gather(start, n, pattern, together, log_k1, work, 5)
+    if log_lambda.size > 1:
+        _exponential(n, work, 13, 1)
+    if log_gamma.size > 1:
+        _exponential(n, work, 14, 2)
+    if log_k1.size > 1:
+        _exponential(n, work, 5, 4)
+        for i in range(n):
+            work[3 * _BLOCK + i] = work[4 * _BLOCK + i] - 1.0
     for i in range(n):
-        work[3 * _BLOCK + i] = work[4 * _BLOCK + i] - 1.0
         work[10 * _BLOCK + i] = log_time[start + i]
         work[11 * _BLOCK + i] = weight[start + i]
 
@@ -108,15 +139,20 @@ def _load(start, n, pattern, log_phi, log_lambda, log_gamma, log_k1, log_time, w
 @kernel
 def _hand_back(start, n, pattern, work, d_phi, d_lambda, d_gamma, d_k1):  # type: ignore[no-untyped-def]
     """Add a block's derivatives to those of its patterns, or to the one number that all share."""
+    together = _together(start, n, pattern)
     for c, target in ((0, d_phi), (1, d_lambda), (2, d_gamma), (3, d_k1)):
-        if target.size > 1:
-            for i in range(n):
-                target[pattern[start + i]] += work[(6 + c) * _BLOCK + i]
-        else:
+        if target.size == 1:
             total = 0.0
             for i in range(n):
                 total += work[(6 + c) * _BLOCK + i]
             target[0] += total
+        elif together:
+            first = pattern[start]
+            for i in range(n):
+                target[first + i] += work[(6 + c) * _BLOCK + i]
+        else:
+            for i in range(n):
+                target[pattern[start + i]] += work[(6 + c) * _BLOCK + i]
 
 
 @_inline
@@ -132,13 +168,13 @@ def _exact(n, work):  # type: ignore[no-untyped-def]
     for i in range(n):
         t, w = work[10 * _BLOCK + i], work[11 * _BLOCK + i]
         log_u, a, s, total, d_v, rest = _at(work, i, t)
-        k = work[3 * _BLOCK + i] - 1.0
-        value += w * (fast_log(work[_BLOCK + i] * work[2 * _BLOCK + i]) + log_u - t + k * a - total)
-        u = 1.0 + k * s - d_v
+        k, z = work[3 * _BLOCK + i] - 1.0, work[12 * _BLOCK + i]
+        value += w * (work[13 * _BLOCK + i] + work[14 * _BLOCK + i] + log_u - t + k * a - z * total)
+        u = 1.0 + k * s - z * d_v
         work[6 * _BLOCK + i] = w * work[2 * _BLOCK + i] * u
-        work[7 * _BLOCK + i] = w * (1.0 - total)
+        work[7 * _BLOCK + i] = w * (1.0 - z * total)
         work[8 * _BLOCK + i] = w * (1.0 + log_u * u)
-        work[9 * _BLOCK + i] = w * (work[4 * _BLOCK + i] * a - k * s - rest)
+        work[9 * _BLOCK + i] = w * (work[4 * _BLOCK + i] * a - k * s - z * rest)
     return value
 
 
@@ -150,7 +186,7 @@ def _exact_with_background(start, n, background, work):  # type: ignore[no-untyp
         t, w = work[10 * _BLOCK + i], work[11 * _BLOCK + i]
         log_u, a, s, total, d_v, rest = _at(work, i, t)
         k = work[3 * _BLOCK + i] - 1.0
-        rate = fast_exp(fast_log(work[_BLOCK + i] * work[2 * _BLOCK + i]) + log_u - t + k * a)
+        rate = fast_exp(work[13 * _BLOCK + i] + work[14 * _BLOCK + i] + log_u - t + k * a)
         both = rate + background[start + i]
         share = rate / both
         value += w * (fast_log(both) - total)
@@ -168,7 +204,7 @@ def _exposure(n, sign, work):  # type: ignore[no-untyped-def]
     value = 0.0
     for i in range(n):
         log_u, _a, _s, total, d_v, rest = _at(work, i, work[10 * _BLOCK + i])
-        w = sign * work[11 * _BLOCK + i]
+        w = sign * work[11 * _BLOCK + i] * work[12 * _BLOCK + i]
         value += w * total
         work[6 * _BLOCK + i] = w * work[2 * _BLOCK + i] * d_v
         work[7 * _BLOCK + i] = w * total
@@ -233,7 +269,7 @@ def survival_kernel(
     d_gamma, d_k1 = np.zeros(log_gamma.size), np.zeros(log_k1.size)
     if not (all_numbers(log_phi) and all_numbers(log_lambda) and all_numbers(log_gamma) and all_numbers(log_k1)):
         return np.nan, d_phi, d_lambda, d_gamma, d_k1
-    work = np.empty(12 * _BLOCK)
+    work = _shared(log_phi, log_lambda, log_gamma, log_k1)
     value = 0.0
     for kind in range(4):
         for start in range(kind_ptr[kind], kind_ptr[kind + 1], _BLOCK):

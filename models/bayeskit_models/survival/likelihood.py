@@ -63,7 +63,7 @@ def row_log_likelihood(predictors: tuple[FloatArray, ...], statistics: xr.Datase
     ndarray, shape (S, rows)
     """
     algebra, place = numpy_algebra(), statistics["pattern"].values
-    by_row = [p[:, place] if p.shape[1] > 1 else np.broadcast_to(p, (p.shape[0], len(place))) for p in predictors]
+    by_row = [p[:, place] if p.shape[1] > 1 else np.broadcast_to(p, (p.shape[0], len(place))) for p in predictors[:4]]
     pointer = statistics["kind_ptr"].values
     lower, upper = statistics["log_lower"].values, statistics["log_upper"].values
     out = np.empty((len(predictors[0]), len(place)))

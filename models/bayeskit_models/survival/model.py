@@ -41,6 +41,9 @@ class FlexibleSurvival(ModelBuilder):
         Column of how many equal rows a row stands for.
     group : str, optional
         Column of groups (centres, sites) that deviate from one another at random.
+    frailty : str, optional
+        Column of groups (families, patients with several times) whose rows share a gamma distributed factor of their hazards
+        (shared frailty), integrated out in closed form: exact and right-censored rows, with late entry where there is any.
     background : str, optional
         Column of the hazard of the general population at the time of the event (relative survival); 0 for none.
     scale, hazard, shape, tail : str
@@ -70,6 +73,7 @@ class FlexibleSurvival(ModelBuilder):
     entry: str | None = field(default=None, kw_only=True)
     weights: str | None = field(default=None, kw_only=True)
     group: str | None = field(default=None, kw_only=True)
+    frailty: str | None = field(default=None, kw_only=True)
     background: str | None = field(default=None, kw_only=True)
     scale: str = field(default="1", kw_only=True)
     hazard: str = field(default="0", kw_only=True)
@@ -82,7 +86,7 @@ class FlexibleSurvival(ModelBuilder):
 
     fit_class: ClassVar[Any] = SurvivalFit
     row_level_statistics: ClassVar[bool] = True
-    row_dims: ClassVar[tuple[str, ...]] = ("row", "unique", "late")
+    row_dims: ClassVar[tuple[str, ...]] = ("row", "unique", "late", "frailty")
 
     def __post_init__(self) -> None:
         given = (self.group_on,) if isinstance(self.group_on, str) else tuple(self.group_on)
@@ -181,6 +185,8 @@ class FlexibleSurvival(ModelBuilder):
             out.append(Column("weights", self.weights, "number", "how many equal rows this row stands for", low=0.0))
         if self.group is not None:
             out.append(Column("group", self.group, "label", "the group that deviates at random"))
+        if self.frailty is not None:
+            out.append(Column("frailty", self.frailty, "label", "the group whose rows share a factor of their hazards"))
         if self.background is not None:
             out.append(Column("background", self.background, "number", "the general population's hazard", low=0.0))
         out += [Column(f"x_{v}", v, "covariate", "a covariate") for v in self.covariates]
@@ -199,11 +205,23 @@ class FlexibleSurvival(ModelBuilder):
         from bayeskit_models.survival.kernel import log_likelihood
         from bayeskit_models.survival.predictors import graph_predictors
 
+        if self.frailty is not None:
+            return self._graph_with_frailty(graph)
         rows = [graph.data(n) for n in ("kind_ptr", "pattern", "log_lower", "log_upper", "weight")]
         # without a background hazard the likelihood takes a faster road
         background = graph.data("background") if graph.structure["relative"] else np.zeros(0)
         late = [graph.data(n) for n in ("entry_row", "log_entry")]
         found = log_likelihood(*graph_predictors(graph), *rows, background, *late)
+        graph.likelihood(found + graph.data("log_unit"))
+
+    def _graph_with_frailty(self, graph: Graph) -> None:
+        from bayeskit_models.survival.frailty_kernel import log_likelihood_with_frailty
+        from bayeskit_models.survival.predictors import graph_predictors
+
+        names = ("kind_ptr", "pattern", "log_lower", "weight", "entry_row", "log_entry")
+        names += ("frailty_row", "frailty_events", "frailty_step")
+        variance = graph.prior("frailty_variance").reshape((1,))
+        found = log_likelihood_with_frailty(*graph_predictors(graph), variance, *(graph.data(n) for n in names))
         graph.likelihood(found + graph.data("log_unit"))
 
     def estimands(self, draws: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
@@ -273,11 +291,16 @@ class FlexibleSurvival(ModelBuilder):
         dials: Mapping[str, float] | None = None,
         n: int = 200,
         groups: int = 5,
+        family: int = 4,
     ) -> Simulation:
-        """Simulate rows: times from the law, censored at random. `n` rows, `groups` groups where there are any."""
+        """Simulate rows: times from the law, censored at random.
+
+        `n` rows; `groups` groups, and frailties shared by `family` rows each, where the specification has them.
+        """
         from bayeskit_models.survival.simulate import simulate_survival
 
-        return simulate_survival(self, np.random.default_rng(rng), like, parameters, dials, {"n": n, "groups": groups})
+        sizes = {"n": n, "groups": groups, "family": family}
+        return simulate_survival(self, np.random.default_rng(rng), like, parameters, dials, sizes)
 
 
 def _check(spec: FlexibleSurvival) -> None:
@@ -314,7 +337,17 @@ def _check(spec: FlexibleSurvival) -> None:
             raise SpecificationError(
                 f"group_on={component!r}: groups may deviate in scale, hazard and shape.{suggest(str(component), COMPONENTS)}"
             )
-    roles = ("duration", "event", "lower", "upper", "entry", "weights", "group", "background")
+    if spec.frailty is not None and spec.background is not None:
+        raise SpecificationError(
+            "frailty with background: events of the general population do not share the frailty, and the sum of both hazards "
+            "has no closed form. Leave one of them out."
+        )
+    if spec.frailty is not None and spec.frailty == spec.group:
+        raise SpecificationError(
+            f"frailty={spec.frailty!r} is the column of group too: one factor for each group, gamma distributed (frailty) or "
+            "normal on the log scale (group)."
+        )
+    roles = ("duration", "event", "lower", "upper", "entry", "weights", "group", "frailty", "background")
     named = [getattr(spec, role) for role in roles if getattr(spec, role) is not None]
     if spec.lower is not None:
         named = [n for n in named if n not in (spec.duration, spec.event)]

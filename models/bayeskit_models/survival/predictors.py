@@ -26,8 +26,8 @@ def predictors(
     designs: Mapping[str, FloatArray],
     dials: Mapping[str, float],
     group: NDArray[np.int64] | None = None,
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Log phi, log lambda, log gamma and log(kappa + 1), on the internal scale of time.
+) -> tuple[FloatArray, ...]:
+    """Log phi, log lambda, log gamma and log(kappa + 1), on the internal scale of time; then the frailty's variance, if any.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def predictors(
 
     Returns
     -------
-    four ndarrays, shape (..., n)
+    four ndarrays, shape (..., n), and where there is a frailty a fifth, shape (..., 1)
     """
     size = max((len(m) for m in designs.values()), default=1)
     lead = np.shape(next(iter(values.values())))[:1] if values else ()
@@ -60,7 +60,9 @@ def predictors(
             padded = np.concatenate([each, np.zeros((*each.shape[:-1], 1))], axis=-1)  # place -1: the mean group
             total = total + padded[..., group]
         out.append(total)
-    return out[0], out[1], out[2], out[3]
+    if "frailty_variance" in values:
+        out.append(np.asarray(values["frailty_variance"])[..., None])
+    return tuple(out)
 
 
 def graph_predictors(graph: Graph) -> list[Any]:

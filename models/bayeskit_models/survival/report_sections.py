@@ -25,6 +25,7 @@ __all__ = ["effect_words", "survival_sections"]
 _CURE = 0.02  # posterior probability of kappa < 0 from which the report speaks of a cured share
 _FEW = 10  # at risk at the end of follow-up: with fewer, what the curve does there is hardly observed
 _ARMS = 7
+_EXTREMES = 5
 
 _SHAPE_WORDS = {
     "constant": "constant",
@@ -36,8 +37,9 @@ _SHAPE_WORDS = {
 
 
 def survival_sections(fit: SurvivalFit, prob: float) -> tuple[Section, ...]:
-    """The law, effects, survival, cure where kappa < 0 has weight, and residuals."""
-    found = [_law(fit, prob), _effects(fit, prob), _survival(fit, prob), _cure(fit, prob), _rows(fit, prob)]
+    """The law, effects, survival, frailty, cure where kappa < 0 has weight, and residuals."""
+    parts = (_law, _effects, _survival, _frailty, _cure, _rows)
+    found = [part(fit, prob) for part in parts]
     return tuple(section for section in found if section is not None)
 
 
@@ -273,6 +275,41 @@ def _curves(fit: SurvivalFit, prob: float) -> Block:
         return fit.plot_survival(prob=prob)
     named = [c for c in fit.spec.covariates if 0 < len(fit.levels.get(f"x_{c}", ())) <= _ARMS]
     return fit.plot_survival(by=named[0] if named else None, prob=prob)
+
+
+# -- frailty
+# --------------------------------------------------------------------------------------------------
+
+
+def _frailty(fit: SurvivalFit, prob: float) -> Section | None:
+    """Variance, dependence within groups, and the groups that are farthest from the mean."""
+    if fit.spec.frailty is None:
+        return None
+    rows: list[tuple[Cell, ...]] = [
+        (label, *_numbers(fit.estimands[name].transpose("chain", "draw").values, prob))
+        for name, label in (
+            ("frailty_variance", "variance of the factor"), ("kendall_tau", "Kendall's tau of two times in one group"),
+        )
+    ]  # fmt: skip
+    span = interval_phrase(prob, "eti")
+    blocks: list[Block] = [
+        Paragraph(
+            f"Rows with the same {fit.spec.frailty} share a factor of their hazards, gamma distributed with mean 1. Effects "
+            "are those within a group; survival, hazards and times are those of the population, averaged over the groups there "
+            "could be, so that its hazard ratios are nearer to 1 than the effects. fit.given_frailty(1.0) answers for a group "
+            "of mean frailty."
+        ),
+        Table(("what", "median", "lower", "upper"), tuple(rows), f"How much groups differ, with {span} intervals."),
+    ]
+    if fit.statistics is not None:
+        found = fit.frailties().draws.transpose("chain", "draw", "row")
+        order = np.argsort(found.median(("chain", "draw")).values)
+        ends = [*order[-_EXTREMES:][::-1], *order[:_EXTREMES]] if len(order) > 2 * _EXTREMES else list(order[::-1])
+        told = tuple((str(found["row"].values[k]), *_numbers(found.values[..., k], prob)) for k in ends)
+        some = f"The {_EXTREMES} highest and lowest of {len(order)} groups" if len(order) > len(ends) else "All groups"
+        caption = f"{some} by their median factor, with {span} intervals. Few rows make a group: it is no ranking."
+        blocks.append(Table(("group", "factor, median", "lower", "upper"), told, caption))
+    return Section("Groups", "frailty", tuple(blocks))
 
 
 # -- cure

@@ -51,14 +51,25 @@ def simulate_survival(
     group = statistics["pattern_group"].values if "pattern_group" in statistics else None
     logs = predictors(spec, {k: np.asarray(v)[None] for k, v in values.items()}, designs_of(statistics), used, group)
     order = _pattern_of(statistics, frame)
-    by_row = [np.broadcast_to(p[0], (max(len(p[0]), 1),))[order] for p in logs]
+    by_row = [np.broadcast_to(p[0], (max(len(p[0]), 1),))[order] for p in logs[:4]]
     with np.errstate(divide="ignore", over="ignore"):
         start = _ALGEBRA.cumulative_hazard(np.log(frame["entry"].to_numpy()), *by_row)
-        time = np.exp(_ALGEBRA.log_quantile(start + rng.exponential(size=len(frame)), *by_row))
+        exposure = rng.exponential(size=len(frame))
+        if spec.frailty is not None:
+            exposure = exposure / _frailties(rng, frame["frailty"], start, float(logs[4].item()))
+        time = np.exp(_ALGEBRA.log_quantile(start + exposure, *by_row))
     background = frame["background"].to_numpy()
     other = frame["entry"].to_numpy() + rng.exponential(size=len(frame)) / np.where(background > 0, background, np.nan)
     time = np.fmin(time, other)
     return Simulation(_table(spec, frame, time, scale), values)
+
+
+def _frailties(rng: np.random.Generator, groups: pd.Series, start: FloatArray, variance: float) -> FloatArray:
+    """Each row's factor of the hazard: gamma with mean 1, given that all rows of the group were free of the event at entry."""
+    home = pd.factorize(groups)[0]
+    before = np.bincount(home, weights=start)
+    found = rng.gamma(1.0 / variance, size=len(before)) / (1.0 / variance + before)
+    return np.asarray(np.maximum(found, 1e-300)[home])
 
 
 def _fresh(spec: FlexibleSurvival, rng: np.random.Generator, sizes: Mapping[str, int]) -> pd.DataFrame:
@@ -71,6 +82,8 @@ def _fresh(spec: FlexibleSurvival, rng: np.random.Generator, sizes: Mapping[str,
     frame["background"] = np.where(spec.background is not None, 0.05, 0.0)
     if spec.group is not None:
         frame["group"] = [f"group {i % sizes['groups'] + 1}" for i in range(n)]
+    if spec.frailty is not None:
+        frame["frailty"] = [f"family {i // sizes['family'] + 1}" for i in range(n)]
     return frame
 
 
@@ -94,6 +107,8 @@ def _design_like(spec: FlexibleSurvival, like: xr.Dataset) -> pd.DataFrame:
     frame["background"] = np.where(background > 0, background, background.max(initial=0.0))
     if "pattern_group" in like:
         frame["group"] = like["group"].values[like["pattern_group"].values[place]]
+    if "frailty_row" in like:
+        frame["frailty"] = like["frailty"].values[like["frailty_row"].values]
     return frame
 
 
@@ -131,6 +146,8 @@ def _table(spec: FlexibleSurvival, frame: pd.DataFrame, time: FloatArray, scale:
         out[spec.weights] = 1.0
     if spec.group is not None:
         out[spec.group] = frame["group"].to_numpy()
+    if spec.frailty is not None:
+        out[spec.frailty] = frame["frailty"].to_numpy()
     if spec.background is not None:
         out[spec.background] = frame["background"].to_numpy() / scale
     return pd.DataFrame(out | {name: frame[f"x_{name}"].to_numpy() for name in spec.covariates})

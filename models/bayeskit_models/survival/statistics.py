@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bayeskit.errors import DataError
 from bayeskit_models import designs
+from bayeskit_models.survival.frailty import check_frailty, with_events
 from bayeskit_models.survival.kernel import KINDS
 from bayeskit_models.survival.overview import with_overview
 
@@ -36,6 +37,8 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
     weight = np.asarray(rows.columns.get("weights", np.ones(rows.n)), dtype=float)
     keep = ~((kind == 1) & (lower <= 0.0)) & (weight > 0.0)  # a row that was never followed says nothing
     _check_events(spec, kind[keep])
+    if spec.frailty is not None:
+        check_frailty(spec, rows, kind, weight)
     scale = _time_scale(lower, upper, kind, keep) if spec.unit is None else float(spec.unit)
     background = np.asarray(rows.columns.get("background", np.zeros(rows.n)), dtype=float)
     found_designs = {c: designs.standardise(rows, spec.terms(c), keep, spec.reference) for c in COMPONENTS}
@@ -77,9 +80,12 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
     if group is not None:
         data["pattern_group"] = (("unique",), group[patterns])
         coords["group"] = list(rows.levels["group"])
+    if spec.frailty is not None:
+        data["frailty_row"] = (("row",), rows.columns["frailty"][order])
+        coords["frailty"] = list(rows.levels["frailty"])
     out = xr.Dataset(data, coords=coords)
     out.attrs = {"late": bool(len(late)), "relative": bool(exposed.any())}
-    return with_overview(out)
+    return with_events(with_overview(out))
 
 
 def row_times(spec: FlexibleSurvival, rows: Rows) -> tuple[FloatArray, FloatArray, NDArray[np.int64], FloatArray]:

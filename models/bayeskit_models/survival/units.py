@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayeskit_models.survival.frailty import frailty_effects, with_events
 from bayeskit_models.survival.likelihood import row_log_likelihood
 from bayeskit_models.survival.overview import with_overview
 from bayeskit_models.survival.predictors import designs_of, predictors
@@ -30,9 +31,9 @@ _BLOCK = 2_000_000  # of draws times rows that are worked on at a time: some ten
 
 
 def unit_names(spec: FlexibleSurvival, statistics: xr.Dataset) -> tuple[str, ...]:
-    """Rows, the groups where there are any, and covariates that are labels (but for one named "row" or "group")."""
-    names = ["row"] + (["group"] if "pattern_group" in statistics else [])
-    labels = [v for v in spec.covariates if v not in ("row", "group") and statistics[f"x_{v}"].dtype.kind in "UOT"]
+    """Rows, the groups where there are any, and covariates that are labels (but for one named as those)."""
+    names = ["row"] + [n for n, data in (("group", "pattern_group"), ("frailty", "frailty_row")) if data in statistics]
+    labels = [v for v in spec.covariates if v not in ("row", "group", "frailty") and statistics[f"x_{v}"].dtype.kind in "UOT"]
     return (*names, *labels)
 
 
@@ -44,6 +45,8 @@ def _whole(statistics: xr.Dataset) -> bool:
 
 def _home(statistics: xr.Dataset, by: str) -> tuple[list[str], NDArray[np.int64]]:
     """Labels of groups or categories, and the place of each row's own among them."""
+    if by == "frailty":
+        return [str(x) for x in statistics["frailty"].values], statistics["frailty_row"].values
     if by == "group":
         labels = [str(x) for x in statistics["group"].values]
         place = statistics["pattern_group"].values
@@ -89,7 +92,7 @@ def drop_units(statistics: xr.Dataset, by: str, places: NDArray[np.int64]) -> xr
         entry_row=(("late",), np.searchsorted(keep, out["entry_row"].values)),
         log_unit=((), -np.log(float(statistics["time_scale"])) * events),
     )
-    return with_overview(out).assign_attrs(statistics.attrs)
+    return with_events(with_overview(out)).assign_attrs(statistics.attrs)
 
 
 def unit_effects(
@@ -109,7 +112,11 @@ def unit_effects(
         here = slice(start, min(start + step, chains * length))
         logs = predictors(spec, {n: v[here] for n, v in flat.items()}, designs, dials, group)
         wide = tuple(np.broadcast_to(p, (here.stop - here.start, p.shape[-1])) for p in logs)
-        rows = row_log_likelihood(wide, statistics)  # type: ignore[arg-type]
+        if spec.frailty is not None:  # rows of a group are not independent: what one adds depends on the others
+            copies = weight if by != "row" else np.ones(len(weight))
+            out[here] = frailty_effects(wide, statistics, home if by != "row" else np.arange(len(weight)), out.shape[1], copies)
+            continue
+        rows = row_log_likelihood(wide, statistics)
         if by != "row":
             for u in range(len(labels)):
                 out[here, u] = rows[:, home == u].sum(1)
