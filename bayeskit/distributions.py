@@ -125,6 +125,22 @@ def _simplex_rows(x: np.ndarray, **_: Any) -> np.ndarray:
     return np.asarray(_simplex(x).sum(-1))
 
 
+def _zero_sum(x: np.ndarray, **_: Any) -> np.ndarray:
+    """X = an orthonormal map of K - 1 coordinates onto the vectors of length K that sum to zero."""
+    return np.zeros(x.shape[:-1])
+
+
+def _from_zero_sum(x: np.ndarray, **_: Any) -> np.ndarray:
+    root = np.sqrt(x.shape[-1])
+    return np.asarray(x[..., :-1] - x[..., -1:] * root / (root + x.shape[-1]))
+
+
+def _to_zero_sum(z: np.ndarray, **_: Any) -> np.ndarray:
+    root, total = np.sqrt(z.shape[-1] + 1.0), z.sum(-1, keepdims=True)
+    norm = total / (root + root**2)
+    return np.asarray(np.concatenate([z, norm - total / root], axis=-1) - norm)
+
+
 def _to_simplex(z: np.ndarray, **_: Any) -> np.ndarray:
     from scipy.special import softmax
 
@@ -153,6 +169,7 @@ _MAPS: dict[Callable[..., Any], tuple[_Map, _Map]] = {
     ),
     _simplex: (_from_simplex, _to_simplex),
     _simplex_rows: (_from_simplex, _to_simplex),
+    _zero_sum: (_from_zero_sum, _to_zero_sum),
 }
 """From the range of a variable to PyMC's coordinates and back, beside the log Jacobian of the way back."""
 
@@ -162,6 +179,7 @@ _SUPPORTS: dict[Callable[..., Any], tuple[float, float]] = {
     _log_odds: (0.0, 1.0),
     _simplex: (0.0, 1.0),
     _simplex_rows: (0.0, 1.0),
+    _zero_sum: REAL,
 }
 
 
@@ -205,6 +223,18 @@ def _diagonal_random(rng: np.random.Generator, shape: tuple[int, ...], base: Any
 
 def _diagonal_parameters(shape: tuple[int, ...], params: Mapping[str, Any]) -> dict[str, Any]:
     return {"a": params["base"] * np.ones(shape) + params["boost"] * np.eye(shape[-1])}
+
+
+def _zero_sum_log_density(x: np.ndarray, sigma: Any) -> np.ndarray:
+    sigma = np.asarray(sigma, dtype=float)
+    scale = sigma[..., 0] if sigma.ndim else sigma  # draws of a hyperparameter end in an axis for the elements
+    free = x.shape[-1] - 1
+    return np.asarray(-0.5 * (x**2).sum(-1) / scale**2 - free * (0.5 * np.log(2.0 * np.pi) + np.log(scale)))
+
+
+def _zero_sum_random(rng: np.random.Generator, shape: tuple[int, ...], sigma: Any) -> np.ndarray:
+    x = rng.normal(size=shape)
+    return np.asarray(sigma * (x - x.mean(-1, keepdims=True)))
 
 
 def _scipy(name: str, arguments: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
@@ -368,5 +398,15 @@ FAMILIES: dict[str, Family] = {
         event_dims=2,
         pymc_parameters=_diagonal_parameters,
         powered=lambda power, base, boost: {"base": power * (base - 1.0) + 1.0, "boost": power * boost},
+    ),
+    # Normal effects that sum to zero along the last dimension: deviations from a mean that has a prior of its own.
+    "ZeroSumNormal": Family(
+        {"sigma": POSITIVE},
+        _zero_sum_log_density,
+        _zero_sum_random,
+        "ZeroSumNormal",
+        _zero_sum,
+        event_dims=1,
+        powered=lambda power, sigma: {"sigma": sigma / power**0.5},
     ),
 }

@@ -119,7 +119,7 @@ def _middle(prior: Prior, shape: tuple[int, ...]) -> tuple[str, FloatArray]:
     if prior.family.event_dims == 0:
         return "the value", x
     if prior.family.event_dims == 1:
-        return "the largest share", x.max(axis=-1)
+        return "the largest effect" if prior.dist == "ZeroSumNormal" else "the largest share", x.max(axis=-1)
     return "the mean diagonal", np.asarray(np.trace(x, axis1=-2, axis2=-1) / x.shape[-1])
 
 

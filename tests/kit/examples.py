@@ -432,11 +432,13 @@ def every_family():
         "Uniform": {"lower": -1.5, "upper": 2.5},
         "Dirichlet": {"a": 1.6},
         "DiagonalDirichlet": {"base": 0.8, "boost": 2.4},
+        "ZeroSumNormal": {"sigma": 1.3},
     }
     dims = {
         "Normal": ("two",),
         "Uniform": ("two",),
         "Dirichlet": ("two", "k"),
         "DiagonalDirichlet": ("row", "k"),
+        "ZeroSumNormal": ("two", "k"),
     }
     return {name: Prior(name, dims=dims.get(name, ()), **params) for name, params in own.items()}

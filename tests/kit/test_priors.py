@@ -131,6 +131,20 @@ def test_dirichlet_with_a_tiny_concentration_is_no_nan():
     np.testing.assert_allclose(x.max(-1), 1.0, atol=1e-3)
 
 
+def test_zero_sum_effects():
+    """Sums are zero; an element has variance sigma^2 (1 - 1/K); a scale that is a variable is taken draw by draw."""
+    x = sample("ZeroSumNormal", 4000, seed=6)
+    np.testing.assert_allclose(x.sum(-1), 0.0, atol=1e-12)
+    sigma = PRIORS["ZeroSumNormal"].numbers["sigma"]
+    for k in range(4):
+        assert stats.kstest(x[:, k], stats.norm(0, sigma * np.sqrt(0.75)).cdf).pvalue > KS_ALPHA
+    prior, s = Prior("ZeroSumNormal", dims=("g", "k"), sigma="s"), np.array([0.5, 2.0])
+    y = np.stack([prior.random(np.random.default_rng(i), (3, 4), values={"s": v}) for i, v in enumerate(s)])
+    basis = np.linalg.svd(np.ones((1, 4)))[2][1:]  # three orthonormal directions of the plane
+    expected = [stats.norm(0, v).logpdf(e @ basis.T).sum() for e, v in zip(y, s, strict=True)]
+    np.testing.assert_allclose(prior.log_density(y, values={"s": s}), expected, rtol=1e-12)
+
+
 def test_log_jacobians_equal_pymc():
     """All families in one model: PyMC's log density with its Jacobian, less that without, is ours."""
     spec = examples.Jacobians()
