@@ -81,6 +81,6 @@ def test_no_file_names_a_registry():
     """Whoever installs says where from; an address here would override that silently."""
     folders = ("bayeskit", "models", "tests", "docs", "examples", ".ci")
     files = [p for f in folders for p in (ROOT / f).rglob("*") if p.is_file() and "__pycache__" not in p.parts]
-    files += [ROOT / n for n in ("README.md", "CHANGELOG.md", "pyproject.toml", "constraints.txt")]
+    files += [ROOT / n for n in ("README.md", "CITATION.cff", "pyproject.toml", "constraints.txt")]
     found = [identify(p) for p in files if any(host.encode() in p.read_bytes() for host in HOSTS)]
     assert found == []
