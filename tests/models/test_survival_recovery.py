@@ -155,7 +155,7 @@ standard deviations. A much wider prior of kappa would not do either: on lung th
 and the mean would follow the ridge away from the maximum.
 
 Of waltons only `aft` has a maximum that the data determine (`ph` and `mpr_ph` run to the Gompertz limit, in `mpr_aft`
-log(kappa + 1) has a standard error of 6.6); it agrees within 0.49, measured with 4 x 8000 draws, too near to the bound to assert.
+log(kappa + 1) has a standard error of 6.6); it agrees within 0.49 (4 x 8000 draws), too near to the bound to assert.
 """
 
 
@@ -163,9 +163,9 @@ log(kappa + 1) has a standard error of 6.6); it agrees within 0.49, measured wit
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("menu", ["aft", "ph", "mpr_aft", "mpr_ph"])
 def test_posterior_means_agree_with_maximum_likelihood(name, menu):
-    """All twelve maxima are interior. Half a posterior sd for every parameter, no divergences, R-hat below 1.01 (4 x 2000 draws).
+    """All twelve maxima are interior. Half a posterior sd for every parameter, no divergences, R-hat below 1.01.
 
-    The Monte Carlo error of a mean is below 0.04 posterior sd here.
+    4 x 2000 draws; the Monte Carlo error of a mean is below 0.04 posterior sd here.
     """
     columns, formula = SETS[name]
     table = datasets.load(name)
