@@ -33,9 +33,9 @@ KINDS = ("exact", "right", "left", "interval")
 _BLOCK = 256  # rows whose intermediate numbers stay in the first cache
 _COLUMNS = 15
 # Columns of the work space, _BLOCK numbers each: 0 log phi, 1 lambda, 2 gamma, 3 kappa, 4 k1, 5 log k1, 6 to 9 derivatives,
-# 10 log time, 11 weight, 12 factor of the cumulative hazard (one but for rows with a frailty), 13 log lambda, 14 log gamma.
-# One array with offsets known to the compiler: with many arrays it would have to allow for any two of them to overlap, and would not
-# turn the loops into vector instructions.
+# 10 log time, 11 weight, 12 factor of the cumulative hazard (one without frailty), 13 log lambda, 14 log gamma. One array with
+# offsets known to the compiler: with many arrays it would have to allow for any two of them to overlap, and would not turn the
+# loops into vector instructions.
 _SERIES = 0.03  # of |x|: below it seven terms are exact to rounding, above it a difference with 1 loses no digits that matter
 
 _LARGEST = 300.0  # of x: beyond it the cumulative hazard is over 1e130, and a product of two such numbers would overflow
