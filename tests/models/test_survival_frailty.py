@@ -348,6 +348,6 @@ def test_calibrated_with_late_entry():
 
 @pytest.mark.slow
 def test_calibration_sees_families_that_are_torn_apart():
-    found = _Strangers(**SETTINGS).calibrate(**SBC)
+    found = _Strangers(**SETTINGS).calibrate(**SBC, confirm=False)
     print(found)
-    assert not found.passed, found
+    assert any(name.startswith(("scale_intercept", "frailty_variance")) for name in found.offenders), found
