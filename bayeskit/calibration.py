@@ -8,7 +8,7 @@ turned round in the simulations whose data speak for a small value. A graph whos
 there; its own log likelihood, lost too, would notice nothing. Uniformity is judged by the difference of the
 empirical distribution function from the diagonal against a simultaneous band (Säilynoja et al. 2022). A
 quantity outside it is simulated again under fresh seeds and counts when it is outside twice, so that a sound
-model is accused once in 400 times and not once in 20. One compiled model serves all simulations.
+model is accused at most once in 400 times and not once in 20. One compiled model serves all simulations.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def calibrate(
         Dials of the fit alone, to plant a bug: calibration must then fail.
     confirm : bool
         If a quantity is outside the band, run as many fresh simulations and call it an offender only if it is
-        outside again, of those in question. A sound model is then accused with probability ``(1 - prob)**2``.
+        outside again, of those in question. A sound model is then accused with probability ``(1 - prob)**2`` at most.
     **sizes
         Design of the simulated tables, as `simulate` takes it.
 

@@ -23,7 +23,7 @@ def table():
 SPEC = SelectiveRisk(risk="age + sex")
 
 
-def refused(spec, table, *parts):
+def assert_refused(spec, table, *parts):
     with pytest.raises(DataError) as error:
         spec.statistics(table)
     for part in parts:
@@ -31,29 +31,29 @@ def refused(spec, table, *parts):
 
 
 def test_nobody_tested_and_nobody_untested(table):
-    refused(SPEC, table.assign(t=0, y=np.nan), "'y'", "every cell is empty")
-    refused(SPEC, table.assign(t=0, y=1.0), "'t'", "no row is tested")
-    refused(SPEC, table.assign(t=1, y=np.arange(60) % 2), "'t'", "every row is tested", "logistic regression")
+    assert_refused(SPEC, table.assign(t=0, y=np.nan), "'y'", "every cell is empty")
+    assert_refused(SPEC, table.assign(t=0, y=1.0), "'t'", "no row is tested")
+    assert_refused(SPEC, table.assign(t=1, y=np.arange(60) % 2), "'t'", "every row is tested", "logistic regression")
 
 
 def test_outcomes_where_nobody_tested(table):
     table.loc[[0, 4], "y"] = 0.0
-    refused(SPEC, table, "'y'", "2 untested rows have an outcome", "0, 4", "fit.validate(followup)")
+    assert_refused(SPEC, table, "'y'", "2 untested rows have an outcome", "0, 4", "fit.validate(followup)")
 
 
 def test_tests_without_an_outcome(table):
     table.loc[3, "y"] = np.nan
-    refused(SPEC, table, "'y'", "1 tested rows have no outcome", "rows: 3")
+    assert_refused(SPEC, table, "'y'", "1 tested rows have no outcome", "rows: 3")
 
 
 def test_one_outcome_only(table):
-    refused(SPEC, table.assign(y=np.where(table["t"] == 1, 0.0, np.nan)), "'y'", "every tested row has the outcome 0")
+    assert_refused(SPEC, table.assign(y=np.where(table["t"] == 1, 0.0, np.nan)), "'y'", "every tested row has the outcome 0")
 
 
 def test_features_that_say_nothing(table):
-    refused(SPEC, table.assign(age=50.0), "'age'", "the same in every row")
+    assert_refused(SPEC, table.assign(age=50.0), "'age'", "the same in every row")
     wide = table.assign(twice=2 * table["age"])
-    refused(SelectiveRisk(risk="age + twice"), wide, "'twice'", "follows from 'age'")
+    assert_refused(SelectiveRisk(risk="age + twice"), wide, "'twice'", "follows from 'age'")
 
 
 def test_an_impossible_prevalence(table):
@@ -61,13 +61,13 @@ def test_an_impossible_prevalence(table):
     for value in (0.01, 0.99):
         spec = SelectiveRisk(risk="age", prevalence=Prevalence(value, 0.005))
         rows = pd.concat([table] * 40, ignore_index=True)
-        refused(spec, rows, "'y'", f"a prevalence of {value:g}", "cannot be", "between 0.25 and 0.75")
+        assert_refused(spec, rows, "'y'", f"a prevalence of {value:g}", "cannot be", "between 0.25 and 0.75")
     assert SelectiveRisk(risk="age", prevalence=(0.3, 0.05)).statistics(table).sizes["row"] == 60
 
 
 def test_prevalence_of_groups(table):
     spec = SelectiveRisk(risk="age", group="sex", prevalence={"f": (0.5, 0.1), "x": (0.5, 0.1)})
-    refused(spec, table, "'sex'", "no group 'x'")
+    assert_refused(spec, table, "'sex'", "no group 'x'")
 
 
 @pytest.mark.parametrize(
