@@ -1,1 +1,5 @@
-"""Benchmark scores: the likelihood with items summed out, and the arithmetic of designs. No model yet."""
+"""BenchmarkVariance: what a benchmark score is worth."""
+
+from bayeskit_models.benchmarks.model import BenchmarkVariance
+
+__all__ = ["BenchmarkVariance"]

@@ -1,0 +1,141 @@
+"""What a benchmark fit rests on, as named assumptions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import xarray as xr
+
+from bayeskit.assumptions import Assumption, Dial, Prior
+from bayeskit.errors import DataError, suggest
+
+if TYPE_CHECKING:
+    from bayeskit_models.benchmarks.model import BenchmarkVariance
+
+__all__ = ["assumptions_of", "chance_dials", "effect_of", "spreads"]
+
+_WORDS = {
+    "item_sd": ("Items of a benchmark differ in difficulty by {s} log odds or so", 2.0),
+    "item_model_sd": ("Beyond its difficulty, an item suits some models more than others by {s} log odds or so", 1.0),
+    "cluster_sd": ("Items of one cluster share a difficulty, which varies by {s} log odds or so", 1.0),
+    "run_sd": ("Training runs of a model with other seeds differ by {s} log odds or so", 0.5),
+    "template_sd": ("Prompt templates move all models together by {s} log odds or so", 0.5),
+    "model_template_sd": ("A prompt template suits some models more than others by {s} log odds or so", 0.5),
+}
+_BY_BENCHMARK = ("item_sd", "item_model_sd", "run_sd")
+"""Standard deviations that differ between benchmarks where there are several."""
+
+_EFFECTS = {
+    "cluster_sd": ("cluster_effect", "cluster_place", "clusters of items"),
+    "run_sd": ("run_effect", "run", "training runs"),
+    "template_sd": ("template_effect", "template_place", "templates"),
+    "model_template_sd": ("model_template_effect", "model_template", "models and templates"),
+}
+
+
+def spreads(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[str, ...]:
+    """Names of the standard deviations that the specification and the table give rise to."""
+    several = statistics.sizes["model"] > 1
+    there = {
+        "item_sd": spec.integrated == "item",
+        "item_model_sd": bool(statistics.attrs["interaction"]),
+        "cluster_sd": spec.cluster is not None,
+        "run_sd": spec.seed is not None,
+        "template_sd": spec.template is not None and several,
+        "model_template_sd": spec.template is not None,
+    }
+    return tuple(name for name in _WORDS if there[name])
+
+
+def effect_of(spec: BenchmarkVariance, name: str) -> tuple[str, str] | None:
+    """Variable and dimension of the effects that have this standard deviation; None where they are integrated out."""
+    if name not in _EFFECTS or (name == "run_sd" and spec.integrated == "run"):
+        return None
+    return _EFFECTS[name][:2]
+
+
+def assumptions_of(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[Assumption, ...]:
+    """Every assumption of a specification, in the order in which variables depend on one another."""
+    models, benchmarks = statistics.sizes["model"], statistics.sizes["benchmark"]
+    out = [_items(spec), *_chance(spec, statistics)]
+    dims = ("benchmark",)
+    out.append(
+        Assumption(
+            "benchmark_mean", "The average model's log odds on a benchmark are within four of even odds, beyond chance.", "hyper",
+            Prior("Normal", dims=dims, mu=0.0, sigma=2.0),
+        )
+    )  # fmt: skip
+    if models > 1:
+        out += [
+            Assumption(
+                "ability_sd", "Models differ in ability by a log odd or so.", "hyper", Prior("HalfNormal", sigma=1.0)
+            ),
+            Assumption(
+                "ability", "Abilities are about their mean as a normal sample: a model is shrunk towards the others.", "latent",
+                Prior("ZeroSumNormal", dims=("model",), sigma="ability_sd"),
+            ),
+        ]  # fmt: skip
+    if models > 1 and benchmarks > 1:
+        out += [
+            Assumption(
+                "model_benchmark_sd", "Beyond its ability, a model is better on some benchmarks by half a log odd or so.",
+                "hyper", Prior("HalfNormal", sigma=0.5),
+            ),
+            Assumption(
+                "model_benchmark", "How models depart from their ability on a benchmark is a normal sample.", "latent",
+                Prior("ZeroSumNormal", dims=("benchmark", "model"), sigma=1.0),
+            ),
+        ]  # fmt: skip
+    for name in spreads(spec, statistics):
+        sentence, scale = _WORDS[name]
+        out.append(Assumption(name, sentence.format(s=f"{scale:g}") + ".", "hyper", Prior("HalfNormal", sigma=scale)))
+        if name in _BY_BENCHMARK and benchmarks > 1:
+            told = "This standard deviation differs between benchmarks by a factor of 1.6 or so."
+            out.append(Assumption(f"{name}_ratio", told, "hyper", Prior("LogNormal", dims=dims, mu=0.0, sigma=0.5)))
+        effect = effect_of(spec, name)
+        if effect is not None:
+            sentence = f"Effects of {_EFFECTS[name][2]} are a normal sample, in units of their standard deviation."
+            out.append(Assumption(effect[0], sentence, "latent", Prior("Normal", dims=(effect[1],), mu=0.0, sigma=1.0)))
+    return tuple(out)
+
+
+def _items(spec: BenchmarkVariance) -> Assumption:
+    if spec.integrated == "none":
+        sentence = (
+            "All trials of a model on a benchmark have the same chance of success: without items or seeds, what one item has "
+            "in common with itself is not seen."
+        )
+        return Assumption("items", sentence, "structural")
+    if spec.items == "random":
+        sentence = "The answer is about new items like these: items are a random sample, and their difficulties are normal."
+    else:
+        sentence = "The answer is about these items and no others; their difficulties are normal."
+    return Assumption("items", sentence, "structural", setting="items", alternatives=("random", "fixed"))
+
+
+def chance_dials(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[str, ...]:
+    """Name of the dial that holds each benchmark's chance level."""
+    if isinstance(spec.chance, float):
+        return ("chance.value",) * statistics.sizes["benchmark"]
+    return tuple(f"chance.value_{b + 1}" for b in range(statistics.sizes["benchmark"]))
+
+
+def _chance(spec: BenchmarkVariance, statistics: xr.Dataset) -> list[Assumption]:
+    labels = [str(b) for b in statistics["benchmark"].values]
+    told = "Nobody falls below the level of guessing, and a model that knows nothing is right with that probability"
+    if isinstance(spec.chance, float):
+        constants = {"value": Dial("chance.value", spec.chance, 0.0, 0.999, "probability of a success by guessing")}
+        return [Assumption("chance", f"{told}: {spec.chance:g}.", "structural", constants=constants)]
+    stated = dict(spec.chance)
+    for label in stated:
+        if label not in labels:
+            raise DataError(
+                f"has no benchmark {label!r}, for which a chance level is stated.{suggest(label, labels)}", column=spec.benchmark,
+                rule="chance names benchmarks of the table.", fix="correct the label, or leave it out.",
+            )  # fmt: skip
+    constants = {
+        f"value_{b + 1}": Dial(f"chance.value_{b + 1}", stated.get(x, 0.0), 0.0, 0.999, f"probability of guessing right on {x}")
+        for b, x in enumerate(labels)
+    }
+    listed = ", ".join(f"{stated.get(x, 0.0):g} on {x}" for x in labels)
+    return [Assumption("chance", f"{told}: {listed}.", "structural", constants=constants)]

@@ -1,0 +1,238 @@
+"""BenchmarkVariance: the specification, readable from top to bottom as the model's definition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+import xarray as xr
+
+from bayeskit import Assumption, Column, ModelBuilder, Simulation
+from bayeskit.errors import SpecificationError, suggest
+from bayeskit_models.benchmarks.assumptions import assumptions_of
+from bayeskit_models.benchmarks.benchmark_fit import BenchmarkFit
+from bayeskit_models.benchmarks.statistics import reduce_rows
+
+if TYPE_CHECKING:
+    from bayeskit import Graph, Rows
+
+__all__ = ["BenchmarkVariance"]
+
+
+@dataclass(frozen=True)
+class BenchmarkVariance(ModelBuilder):
+    """What a benchmark score is worth: scores of models on items, with every source of their variance.
+
+    A trial of model m on item i of benchmark b succeeds with probability ``c + (1 - c) logistic(x)``, where x is the sum of the
+    benchmark's level, the model's ability and its departure on this benchmark, the item's difficulty, and the effects of
+    training run and prompt template. Items (or runs, where there are no items) are integrated out.
+
+    Parameters
+    ----------
+    model : str
+        Column of who answered.
+    benchmark : str, optional
+        Column of the benchmark; not given: there is one.
+    item : str, optional
+        Column of the item (question); None where the table holds totals.
+    cluster : str, optional
+        Column of groups of items, such as the passage that several questions are about.
+    seed : str, optional
+        Column of the training run: another seed is another trained model.
+    sample : str, optional
+        Column of repeated answers to the same item; given, each may occur once.
+    template : str, optional
+        Column of the prompt template.
+    score : str
+        Column of the score: 0 or 1, or with `trials` the number of successes. Empty cells are left out, never counted as 0.
+    trials : str, optional
+        Column of how many trials a row stands for.
+    family : {"binomial"}
+        Law of one score given the effects.
+    chance : float or mapping of benchmark to float
+        Probability of a success by guessing.
+    items : {"random", "fixed"}
+        Which items the answer is about: new ones like these, or these and no others.
+    interaction : {"auto"} or bool
+        Whether some items suit some models. It can be told from noise only where models answer items repeatedly, and "auto"
+        includes it where at least half of the pairs of model and item have repeats.
+
+    Notes
+    -----
+    Sources: Madaan et al. (2024), Quantifying variance in evaluation benchmarks, arXiv 2406.10229; Miller (2024), Adding error
+    bars to evals, arXiv 2411.00640.
+    """
+
+    model: str = field(default="model", kw_only=True)
+    benchmark: str | None = field(default=None, kw_only=True)
+    item: str | None = field(default="item", kw_only=True)
+    cluster: str | None = field(default=None, kw_only=True)
+    seed: str | None = field(default=None, kw_only=True)
+    sample: str | None = field(default=None, kw_only=True)
+    template: str | None = field(default=None, kw_only=True)
+    score: str = field(default="score", kw_only=True)
+    trials: str | None = field(default=None, kw_only=True)
+    family: Literal["binomial"] = field(default="binomial", kw_only=True)
+    chance: Any = field(default=0.0, kw_only=True)
+    items: Literal["random", "fixed"] = field(default="random", kw_only=True)
+    interaction: Literal["auto"] | bool = field(default="auto", kw_only=True)
+
+    fit_class: ClassVar[Any] = BenchmarkFit
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "chance", _read_chance(self.chance))
+        _check(self)
+
+    @property
+    def integrated(self) -> Literal["item", "run", "none"]:
+        """What the likelihood integrates out."""
+        return "item" if self.item is not None else "run" if self.seed is not None else "none"
+
+    def settings(self) -> dict[str, Any]:
+        """The settings as JSON-able values."""
+        out = super(BenchmarkVariance, replace(self, chance=0.0)).settings()
+        return out | {"chance": self.chance if isinstance(self.chance, float) else [list(pair) for pair in self.chance]}
+
+    # -- what the kit asks ------------------------------------------------------------------------------------------
+
+    def columns(self) -> tuple[Column, ...]:
+        """Labels of the facets, and the score."""
+        words = {
+            "model": "who answered", "benchmark": "the benchmark", "item": "the item that was answered",
+            "cluster": "the group of items that this one belongs to", "seed": "the training run",
+            "sample": "which of the repeated answers", "template": "the prompt template",
+        }  # fmt: skip
+        out = [Column(r, getattr(self, r), "label", told) for r, told in words.items() if getattr(self, r) is not None]
+        if self.trials is None:
+            out.append(Column("score", self.score, "binary", "whether the answer was right", allow_missing=True))
+        else:
+            out.append(Column("score", self.score, "count", "how many trials succeeded", allow_missing=True))
+            out.append(Column("trials", self.trials, "count", "how many trials there were"))
+        return tuple(out)
+
+    def reduce(self, rows: Rows) -> xr.Dataset:
+        """Counts by item and column, identical items folded; see `statistics`."""
+        return reduce_rows(self, rows)
+
+    def assumptions(self, statistics: xr.Dataset) -> tuple[Assumption, ...]:
+        """Items, chance, levels and abilities, and the standard deviation of every effect."""
+        return assumptions_of(self, statistics)
+
+    def graph(self, graph: Graph) -> None:
+        """Effects, linear predictors, and the fused likelihood."""
+        from bayeskit_models.benchmarks.graph import write_graph
+
+        write_graph(self, graph)
+
+    def estimands(self, draws: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+        """Expected scores by model and benchmark."""
+        return self.estimands_under(draws, statistics, self.dials(statistics))
+
+    def estimands_under(self, draws: xr.Dataset, statistics: xr.Dataset, dials: Mapping[str, float]) -> xr.Dataset:
+        """The same under given dials: the chance level enters the scores."""
+        from bayeskit_models.benchmarks.estimands import estimands_of
+
+        return estimands_of(self, draws, statistics, dials)
+
+    def units(self, statistics: xr.Dataset) -> tuple[str, ...]:
+        """Items, and the labels of every other facet."""
+        from bayeskit_models.benchmarks.units import unit_names
+
+        return unit_names(self, statistics)
+
+    def unit_counts(self, statistics: xr.Dataset, by: str) -> xr.DataArray:
+        """Labels of the units, each for itself."""
+        from bayeskit_models.benchmarks.units import unit_counts
+
+        return unit_counts(self, statistics, by)
+
+    def drop_units(self, statistics: xr.Dataset, by: str, places: np.ndarray) -> xr.Dataset:
+        """Less the answers of some units; parameters stay."""
+        from bayeskit_models.benchmarks.units import drop_units
+
+        return drop_units(self, statistics, by, np.asarray(places))
+
+    def log_likelihood_of(
+        self, draws: xr.Dataset, statistics: xr.Dataset, by: str, dials: Mapping[str, float] | None = None
+    ) -> xr.DataArray:
+        """What each item, model, run or template adds to the log likelihood."""
+        from bayeskit_models.benchmarks.units import unit_effects
+
+        labels = self.check_unit(statistics, by)["unit"].values
+        found = unit_effects(self, draws, statistics, by, self.set_dials(statistics, dials))
+        coords = {d: draws[d].values for d in ("chain", "draw") if d in draws.coords} | {"unit": labels}
+        return xr.DataArray(found, coords, ("chain", "draw", "unit"), name="log_likelihood")
+
+    def simulate(
+        self,
+        rng: np.random.Generator | int | None = None,
+        *,
+        like: xr.Dataset | None = None,
+        parameters: Mapping[str, np.ndarray] | None = None,
+        dials: Mapping[str, float] | None = None,
+        models: int = 5,
+        benchmarks: int = 2,
+        items: int = 40,
+        clusters: int = 10,
+        seeds: int = 3,
+        samples: int = 1,
+        templates: int = 3,
+    ) -> Simulation:
+        """Simulate rows of a crossed design, or of the design of a fit.
+
+        `items` and `clusters` are per benchmark; sizes of facets that the specification lacks are not used. `samples` are
+        trials of every cell.
+        """
+        from bayeskit_models.benchmarks.simulate import simulate_rows
+
+        sizes = {
+            "model": models, "benchmark": benchmarks, "item": items, "cluster": clusters, "seed": seeds, "sample": samples,
+            "template": templates,
+        }  # fmt: skip
+        return simulate_rows(self, np.random.default_rng(rng), like, parameters, dials, sizes)
+
+    def canonical(self) -> Self:
+        """The same: every setting is in its plainest form."""
+        return self
+
+
+def _read_chance(value: Any) -> float | tuple[tuple[str, float], ...]:
+    """One number, or benchmarks with theirs."""
+
+    def number(x: Any, of: str) -> float:
+        if isinstance(x, bool) or not isinstance(x, int | float) or not 0.0 <= x < 1.0:
+            raise SpecificationError(f"chance={x!r}{of}: a probability from 0 to below 1, such as 0.25 for four choices.")
+        return float(x)
+
+    if isinstance(value, Mapping):
+        value = tuple(value.items())
+    if not isinstance(value, tuple | list):
+        return number(value, "")
+    try:
+        pairs = [(str(label), x) for label, x in value]
+    except (TypeError, ValueError):
+        raise SpecificationError(f"chance={value!r}: one number, or a mapping of benchmarks to numbers.") from None
+    return tuple(sorted((label, number(x, f" of {label!r}")) for label, x in pairs))
+
+
+def _check(spec: BenchmarkVariance) -> None:
+    for name, allowed in (("family", ("binomial",)), ("items", ("random", "fixed")), ("interaction", ("auto", True, False))):
+        value = getattr(spec, name)
+        if value not in allowed or (name == "interaction" and not isinstance(value, str | bool)):
+            listed = ", ".join(map(repr, allowed))
+            raise SpecificationError(
+                f"{name}={value!r}: one of {listed}.{suggest(str(value), [a for a in allowed if isinstance(a, str)])}"
+            )
+    if spec.item is None:
+        for name, wrong in (("cluster", spec.cluster is not None), ("items", spec.items == "fixed"), ("interaction", spec.interaction is True)):
+            if wrong:
+                raise SpecificationError(f"{name}={getattr(spec, name)!r} is about items; with item=None there are none.")
+    if not isinstance(spec.chance, float) and spec.benchmark is None:
+        raise SpecificationError("chance names benchmarks, but benchmark=None: give the column, or one number.")
+    named = [getattr(spec, r) for r in ("model", "benchmark", "item", "cluster", "seed", "sample", "template", "score", "trials")]
+    named = [n for n in named if n is not None]
+    twice = sorted({n for n in named if named.count(n) > 1})
+    if twice:
+        raise SpecificationError(f"The column {twice[0]!r} is named for two things: each needs a column of its own.")

@@ -1,0 +1,120 @@
+"""Simulated answers from exactly the model and priors that are fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayeskit import Simulation
+from bayeskit_models.benchmarks.predictor import predictor_of
+
+if TYPE_CHECKING:
+    from bayeskit_models.benchmarks.model import BenchmarkVariance
+
+__all__ = ["design_table", "simulate_rows"]
+
+FloatArray = NDArray[np.float64]
+
+_ROLES = ("benchmark", "model", "seed", "template", "item", "cluster")
+
+
+def simulate_rows(
+    spec: BenchmarkVariance,
+    rng: np.random.Generator,
+    like: xr.Dataset | None,
+    parameters: Mapping[str, np.ndarray] | None,
+    dials: Mapping[str, float] | None,
+    sizes: Mapping[str, int],
+) -> Simulation:
+    """Draw parameters (unless given) and answers of a design; see `BenchmarkVariance.simulate`."""
+    statistics = spec.statistics(_crossed_table(spec, sizes)) if like is None else like
+    values = spec.draw_prior(statistics, rng, dials) if parameters is None else dict(parameters)
+    values = {name: np.asarray(v, dtype=np.float64) for name, v in values.items()}
+    found = predictor_of(spec, {n: v[None] for n, v in values.items()}, statistics, spec.set_dials(statistics, dials))
+    cell, member = _answers(statistics)
+    unit = statistics["member_unit"].values[member]
+    benchmark = statistics["unit_benchmark"].values[unit]
+    column, models = statistics["cell_column"].values[cell], statistics.sizes["model"]
+    x = found.columns[0, column] + found.shift[0, unit]
+    outer = {"item": "item_sd", "run": "run_sd"}.get(spec.integrated)
+    if outer is not None:
+        x = x + found.sd[outer][0, benchmark] * rng.normal(size=statistics.sizes["member"])[member]
+    if "item_model_sd" in found.sd:
+        both = rng.normal(size=(statistics.sizes["member"], models))[member, statistics["cell_group"].values[cell]]
+        x = x + found.sd["item_model_sd"][0, benchmark] * both
+    guess = found.chance[benchmark]
+    n = statistics["n"].values[cell].astype(np.int64)
+    k = rng.binomial(n, guess + (1.0 - guess) / (1.0 + np.exp(-x)))
+    return Simulation(design_table(spec, statistics, cell, member, k, n), values)
+
+
+def _answers(statistics: xr.Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Cell and member of every answer: each member has the cells of its unit."""
+    ptr, unit = statistics["unit_ptr"].values, statistics["member_unit"].values
+    size = (ptr[unit + 1] - ptr[unit]).astype(np.int64)
+    member = np.repeat(np.arange(len(unit)), size)
+    inside = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+    return ptr[unit[member]] + inside, member
+
+
+def design_table(
+    spec: BenchmarkVariance,
+    statistics: xr.Dataset,
+    cell: NDArray[np.int64],
+    member: NDArray[np.int64],
+    k: NDArray[np.int64],
+    n: NDArray[np.int64],
+) -> pd.DataFrame:
+    """Rows as a user would bring them: one for each cell with its trials, or one for each trial."""
+    column = statistics["cell_column"].values[cell]
+    code = {
+        "benchmark": statistics["column_benchmark"].values[column],
+        "model": statistics["column_model"].values[column],
+    }
+    if spec.item is not None:
+        code["item"] = statistics["member_item"].values[member]
+    if spec.cluster is not None:
+        place = statistics["unit_cluster"].values[statistics["member_unit"].values[member]]
+        code["cluster"] = statistics["cluster_code"].values[place]
+    if spec.seed is not None:
+        runs = statistics["column_run"].values[column] if spec.integrated == "item" else None
+        code["seed"] = statistics["member_seed"].values[member] if runs is None else statistics["run_seed"].values[runs]
+    if spec.template is not None:
+        code["template"] = statistics["template_place_template"].values[statistics["column_template_place"].values[column]]
+    names = {"benchmark": "benchmark", "model": "model"}
+    frame = pd.DataFrame(
+        {
+            getattr(spec, role): statistics[names.get(role, f"{role}_label")].values.astype(str)[code[role]]
+            for role in _ROLES
+            if getattr(spec, role) is not None
+        }
+    )
+    if spec.trials is not None:
+        return frame.assign(**{spec.score: k, spec.trials: n})
+    each = np.repeat(np.arange(len(frame)), n)
+    trial = np.arange(len(each)) - np.repeat(np.cumsum(n) - n, n)
+    hit = (trial < np.repeat(k, n)).astype(np.int64)
+    out = frame.iloc[each].reset_index(drop=True).assign(**{spec.score: hit})
+    return out if spec.sample is None else out.assign(**{spec.sample: trial.astype(str)})
+
+
+def _crossed_table(spec: BenchmarkVariance, sizes: Mapping[str, int]) -> pd.DataFrame:
+    """A complete design in which nobody has succeeded yet."""
+    short = {"benchmark": "b", "model": "m", "seed": "s", "template": "t", "item": "i"}
+    used = [r for r in short if getattr(spec, r) is not None]
+    labels = [[f"{short[r]}{j + 1:0{len(str(sizes[r]))}d}" for j in range(sizes[r])] for r in used]
+    frame = pd.DataFrame(list(product(*labels)), columns=[getattr(spec, r) for r in used])
+    if spec.cluster is not None:
+        place = np.unique(frame[spec.item], return_inverse=True)[1] % sizes["cluster"]
+        frame[spec.cluster] = [f"c{p + 1:0{len(str(sizes['cluster']))}d}" for p in place]
+    if spec.trials is not None:
+        return frame.assign(**{spec.score: 0, spec.trials: sizes["sample"]})
+    each = np.repeat(np.arange(len(frame)), sizes["sample"])
+    out = frame.iloc[each].reset_index(drop=True).assign(**{spec.score: 0})
+    return out if spec.sample is None else out.assign(**{spec.sample: np.tile(np.arange(sizes["sample"]), len(frame)).astype(str)})

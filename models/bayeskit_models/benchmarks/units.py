@@ -1,0 +1,135 @@
+"""Units whose influence can be asked of a benchmark fit: items, and the labels of every other facet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayeskit_models.benchmarks.predictor import pooled, predictor_of
+
+if TYPE_CHECKING:
+    from bayeskit_models.benchmarks.model import BenchmarkVariance
+    from bayeskit_models.benchmarks.predictor import Predictor
+
+__all__ = ["drop_units", "log_units", "unit_counts", "unit_effects", "unit_names"]
+
+FloatArray = NDArray[np.float64]
+
+
+def unit_names(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[str, ...]:
+    """Names by which influence can be asked."""
+    there = {
+        "item": spec.integrated == "item",
+        "model": statistics.sizes["model"] > 1,
+        "benchmark": statistics.sizes["benchmark"] > 1,
+        "seed": spec.seed is not None,
+        "template": spec.template is not None,
+        "cluster": spec.cluster is not None,
+    }
+    return tuple(name for name, yes in there.items() if yes)
+
+
+def member_labels(spec: BenchmarkVariance, statistics: xr.Dataset) -> list[str]:
+    """Label of every item (or run, where runs are integrated out); with its benchmark where there are several."""
+    if spec.integrated == "run":
+        seeds = statistics["seed_label"].values.astype(str)[statistics["member_seed"].values]
+        models = statistics["model"].values.astype(str)[statistics["member_model"].values]
+        runs = np.array([f"{m}, seed {s}" for m, s in zip(models, seeds, strict=True)])
+        return _within(statistics, runs, statistics["member_benchmark"].values)
+    items = statistics["item_label"].values.astype(str)[statistics["member_item"].values]
+    return _within(statistics, items, statistics["member_benchmark"].values)
+
+
+def _within(statistics: xr.Dataset, labels: NDArray[np.str_], benchmark: NDArray[np.int64]) -> list[str]:
+    if statistics.sizes["benchmark"] == 1:
+        return [str(x) for x in labels]
+    homes = statistics["benchmark"].values.astype(str)[benchmark]
+    return [f"{b}: {x}" for b, x in zip(homes, labels, strict=True)]
+
+
+def _home(spec: BenchmarkVariance, statistics: xr.Dataset, by: str) -> tuple[list[str], NDArray[np.int64]]:
+    """Labels of a facet other than items, and the place of each cell's own among them."""
+    column = statistics["cell_column"].values
+    if by in ("model", "benchmark"):
+        return [str(x) for x in statistics[by].values], statistics[f"column_{by}"].values[column]
+    if by == "cluster":
+        unit = np.repeat(np.arange(statistics.sizes["unit"]), np.diff(statistics["unit_ptr"].values))
+        labels = statistics["cluster_label"].values.astype(str)[statistics["cluster_code"].values]
+        return _within(statistics, labels, statistics["cluster_benchmark"].values), statistics["unit_cluster"].values[unit]
+    if by == "template":
+        labels = statistics["template_label"].values.astype(str)[statistics["template_place_template"].values]
+        home = statistics["column_template_place"].values[column]
+        return _within(statistics, labels, statistics["template_place_benchmark"].values), home
+    seeds = statistics["seed_label"].values.astype(str)[statistics["run_seed"].values]
+    models = statistics["model"].values.astype(str)[statistics["run_model"].values]
+    labels = np.array([f"{m}, seed {s}" for m, s in zip(models, seeds, strict=True)])
+    return _within(statistics, labels, statistics["run_benchmark"].values), statistics["column_run"].values[column]
+
+
+def _integrated(spec: BenchmarkVariance, by: str) -> bool:
+    """Whether these units are those that the likelihood integrates out."""
+    return by == "item" or (by == "seed" and spec.integrated == "run")
+
+
+def unit_counts(spec: BenchmarkVariance, statistics: xr.Dataset, by: str) -> xr.DataArray:
+    """Labels of the units; each stands for itself."""
+    labels = member_labels(spec, statistics) if _integrated(spec, by) else _home(spec, statistics, by)[0]
+    return xr.DataArray(np.ones(len(labels), dtype=np.int64), {"unit": labels}, ("unit",), name=by)
+
+
+def drop_units(spec: BenchmarkVariance, statistics: xr.Dataset, by: str, places: NDArray[np.int64]) -> xr.Dataset:
+    """The statistics less some units; parameters stay."""
+    if _integrated(spec, by):
+        weight = statistics["unit_weight"].values.copy()
+        np.subtract.at(weight, statistics["member_unit"].values[places], 1.0)
+        keep = np.setdiff1d(np.arange(statistics.sizes["member"]), places)
+        return statistics.assign(unit_weight=(("unit",), weight)).isel(member=keep).assign_attrs(statistics.attrs)
+    gone = np.isin(_home(spec, statistics, by)[1], places)
+    return statistics.assign(
+        k=(("cell",), np.where(gone, 0.0, statistics["k"].values)), n=(("cell",), np.where(gone, 0.0, statistics["n"].values))
+    )
+
+
+def unit_effects(
+    spec: BenchmarkVariance, draws: xr.Dataset, statistics: xr.Dataset, by: str, dials: Mapping[str, float]
+) -> FloatArray:
+    """What each unit adds to the log likelihood, shape (chains, draws, units)."""
+    found = predictor_of(spec, pooled(draws), statistics, dials)
+    whole = log_units(spec, found, statistics)
+    if _integrated(spec, by):
+        out = whole[:, statistics["member_unit"].values]
+    else:
+        weight = statistics["unit_weight"].values
+        size = len(_home(spec, statistics, by)[0])
+        out = np.empty((len(found), size))
+        for place in range(size):
+            less = drop_units(spec, statistics, by, np.array([place]))
+            out[:, place] = (whole - log_units(spec, found, less)) @ weight
+    return out.reshape(draws.sizes["chain"], draws.sizes["draw"], -1)
+
+
+def log_units(spec: BenchmarkVariance, found: Predictor, statistics: xr.Dataset, fine: float = 1.0) -> FloatArray:
+    """Log likelihood of ONE of each unit, shape (S, U); `fine` is 2 for half the spacing of the nodes."""
+    k, n, column = (statistics[x].values for x in ("k", "n", "cell_column"))
+    ptr, home = statistics["unit_ptr"].values, statistics["unit_benchmark"].values
+    if spec.integrated == "none":
+        x, guess = found.columns[:, column], found.chance[home]
+        p = guess + (1.0 - guess) / (1.0 + np.exp(-x))
+        miss = np.log1p(-guess) - np.logaddexp(0.0, x)
+        hit = np.where(guess == 0.0, -np.logaddexp(0.0, -x), np.log(p))
+        return np.asarray(k * hit + (n - k) * miss)
+    from bayeskit_models.benchmarks.crossed import unit_log_likelihood
+
+    outer = found.sd["item_sd" if spec.integrated == "item" else "run_sd"]
+    inner = found.sd.get("item_model_sd", np.zeros_like(outer))
+    group = statistics["cell_group"].values
+    out = np.empty((len(found), len(home)))
+    for s in range(len(found)):
+        out[s] = unit_log_likelihood(
+            found.columns[s], found.shift[s], outer[s], inner[s], found.chance, ptr, home, column, group, k, n, np.array([fine])
+        )
+    return out
