@@ -33,23 +33,23 @@ _EFFECTS = {
 }
 
 
-def spreads(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[str, ...]:
-    """Names of the standard deviations that the specification and the table give rise to."""
+def spreads(statistics: xr.Dataset) -> tuple[str, ...]:
+    """Names of the standard deviations that the facets of the table give rise to."""
     several = statistics.sizes["model"] > 1
     there = {
-        "item_sd": spec.integrated == "item",
+        "item_sd": statistics.attrs["integrated"] == "item",
         "item_model_sd": bool(statistics.attrs["interaction"]),
-        "cluster_sd": spec.cluster is not None,
-        "run_sd": spec.seed is not None,
-        "template_sd": spec.template is not None and several,
-        "model_template_sd": spec.template is not None,
+        "cluster_sd": "cluster_place" in statistics.sizes,
+        "run_sd": "run" in statistics.sizes,
+        "template_sd": "template_place" in statistics.sizes and several,
+        "model_template_sd": "template_place" in statistics.sizes,
     }
     return tuple(name for name in _WORDS if there[name])
 
 
-def effect_of(spec: BenchmarkVariance, name: str) -> tuple[str, str] | None:
+def effect_of(statistics: xr.Dataset, name: str) -> tuple[str, str] | None:
     """Variable and dimension of the effects that have this standard deviation; None where they are integrated out."""
-    if name not in _EFFECTS or (name == "run_sd" and spec.integrated == "run"):
+    if name not in _EFFECTS or (name == "run_sd" and statistics.attrs["integrated"] == "run"):
         return None
     return _EFFECTS[name][:2]
 
@@ -57,11 +57,12 @@ def effect_of(spec: BenchmarkVariance, name: str) -> tuple[str, str] | None:
 def assumptions_of(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[Assumption, ...]:
     """Every assumption of a specification, in the order in which variables depend on one another."""
     models, benchmarks = statistics.sizes["model"], statistics.sizes["benchmark"]
-    out = [_items(spec), *_chance(spec, statistics)]
+    out = [_items(spec, statistics), *_chance(spec, statistics)]
     dims = ("benchmark",)
     out.append(
         Assumption(
-            "benchmark_mean", "The average model's log odds on a benchmark are within four of even odds, beyond chance.", "hyper",
+            "benchmark_mean", "The average model's log odds on a benchmark are within four of even odds, beyond chance.",
+            "hyper",
             Prior("Normal", dims=dims, mu=0.0, sigma=2.0),
         )
     )  # fmt: skip
@@ -86,21 +87,21 @@ def assumptions_of(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[Ass
                 Prior("ZeroSumNormal", dims=("benchmark", "model"), sigma=1.0),
             ),
         ]  # fmt: skip
-    for name in spreads(spec, statistics):
+    for name in spreads(statistics):
         sentence, scale = _WORDS[name]
         out.append(Assumption(name, sentence.format(s=f"{scale:g}") + ".", "hyper", Prior("HalfNormal", sigma=scale)))
         if name in _BY_BENCHMARK and benchmarks > 1:
             told = "This standard deviation differs between benchmarks by a factor of 1.6 or so."
             out.append(Assumption(f"{name}_ratio", told, "hyper", Prior("LogNormal", dims=dims, mu=0.0, sigma=0.5)))
-        effect = effect_of(spec, name)
+        effect = effect_of(statistics, name)
         if effect is not None:
             sentence = f"Effects of {_EFFECTS[name][2]} are a normal sample, in units of their standard deviation."
             out.append(Assumption(effect[0], sentence, "latent", Prior("Normal", dims=(effect[1],), mu=0.0, sigma=1.0)))
     return tuple(out)
 
 
-def _items(spec: BenchmarkVariance) -> Assumption:
-    if spec.integrated == "none":
+def _items(spec: BenchmarkVariance, statistics: xr.Dataset) -> Assumption:
+    if statistics.attrs["integrated"] == "none":
         sentence = (
             "All trials of a model on a benchmark have the same chance of success: without items or seeds, what one item has "
             "in common with itself is not seen."
@@ -130,7 +131,8 @@ def _chance(spec: BenchmarkVariance, statistics: xr.Dataset) -> list[Assumption]
     for label in stated:
         if label not in labels:
             raise DataError(
-                f"has no benchmark {label!r}, for which a chance level is stated.{suggest(label, labels)}", column=spec.benchmark,
+                f"has no benchmark {label!r}, for which a chance level is stated.{suggest(label, labels)}",
+                column=spec.column_of("benchmark"),
                 rule="chance names benchmarks of the table.", fix="correct the label, or leave it out.",
             )  # fmt: skip
     constants = {

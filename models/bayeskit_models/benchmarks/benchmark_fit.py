@@ -14,12 +14,18 @@ from bayeskit_models.benchmarks.estimands import new_items_score, population_wor
 from bayeskit_models.benchmarks.predictor import pooled, predictor_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
     from numpy.typing import NDArray
 
     from bayeskit import CheckResult
+    from bayeskit_models.benchmarks.decomposition import Components
+    from bayeskit_models.benchmarks.design import Design
     from bayeskit_models.benchmarks.leaderboard import Comparison, Leaderboard
     from bayeskit_models.benchmarks.predictor import Predictor
+    from bayeskit_models.benchmarks.quantities import Quantities
+    from bayeskit_models.benchmarks.stability import Stability
 
 __all__ = ["BenchmarkFit"]
 
@@ -91,13 +97,11 @@ class BenchmarkFit(Fit):
         return known.index(label)
 
     def _words(self, items: Population | None) -> str:
-        return population_words(self.spec, items)
+        return population_words(self._need_statistics("say what it is about"), self.spec.items if items is None else items)
 
     # -- who is best -------------------------------------------------------------------------------------------------
 
-    def leaderboard(
-        self, benchmark: str | None = None, *, items: Population | None = None, prob: float = 0.95
-    ) -> Leaderboard:
+    def leaderboard(self, benchmark: str | None = None, *, items: Population | None = None, prob: float = 0.95) -> Leaderboard:
         """Models in the order of their expected score, with intervals of score and rank.
 
         Parameters
@@ -114,7 +118,13 @@ class BenchmarkFit(Fit):
         return leaderboard_of(self, benchmark, items, prob)
 
     def compare(
-        self, a: str, b: str, margin: float = 0.0, *, benchmark: str | None = None, items: Population | None = None,
+        self,
+        a: str,
+        b: str,
+        margin: float = 0.0,
+        *,
+        benchmark: str | None = None,
+        items: Population | None = None,
         prob: float = 0.95,
     ) -> Comparison:
         """Difference of two models on the same items.
@@ -154,3 +164,122 @@ class BenchmarkFit(Fit):
         """Groups of models that the posterior does not separate, best group first."""
         groups = tied_groups(p_above(self.score_draws(benchmark, items)), prob)
         return [[self.models[k] for k in group] for group in groups]
+
+    # -- where the variance comes from -------------------------------------------------------------------------------
+
+    def components(self, benchmark: str | None = None, *, scale: Literal["score", "link"] = "score") -> Components:
+        """Variance components: models, items, runs, templates, what they do together, and one sample.
+
+        Parameters
+        ----------
+        benchmark : str, optional
+            One benchmark; not given: the mean over all.
+        scale : {"score", "link"}
+            Of one sample's score (squared), or of log odds.
+
+        Returns
+        -------
+        Components
+            Draws by facet (1,000 evenly spaced ones of the fit); ``shares()`` gives shares of the total, ``table(prob)``
+            intervals.
+        """
+        from bayeskit_models.benchmarks.variance import components_of
+
+        return components_of(self, benchmark, scale)
+
+    def design(
+        self,
+        items: Sequence[int] | None = None,
+        seeds: Sequence[int] | None = None,
+        samples: Sequence[int] | None = None,
+        templates: Sequence[int] | None = None,
+        *,
+        cost: Mapping[str, float] | None = None,
+        benchmark: str | None = None,
+        power: float = 0.8,
+        level: float = 0.05,
+    ) -> Design:
+        """What other designs would be worth: standard errors, detectable differences and reliability, with intervals.
+
+        Parameters
+        ----------
+        items, seeds, samples, templates : sequence of int, optional
+            Sizes to try; not given: the size at hand.
+        cost : mapping, optional
+            Prices of an "item", a "sample", a "seed" and a "template", for one model.
+        benchmark : str, optional
+            One benchmark; not given: variance components are averaged over all.
+        power, level : float
+            Of the test that a detectable difference is about.
+
+        Returns
+        -------
+        Design
+            ``table(prob)``, ``plot()`` and, with prices, ``cheapest(difference)``.
+        """  # fmt: skip
+        from bayeskit_models.benchmarks.variance import design_of
+
+        sizes = {"items": items, "samples": samples, "seeds": seeds, "templates": templates}
+        return design_of(self, benchmark, sizes, cost, power, level)
+
+    def stability(
+        self,
+        items: int | None = None,
+        seeds: int | None = None,
+        samples: int | None = None,
+        templates: int | None = None,
+        *,
+        benchmark: str | None = None,
+    ) -> Stability:
+        """How far two repetitions of the benchmark would agree on the order of these models.
+
+        Parameters
+        ----------
+        items, seeds, samples, templates : int, optional
+            Sizes of the repetition; not given: those at hand.
+        benchmark : str, optional
+            One benchmark; not given: the mean over all, each repeated.
+
+        Returns
+        -------
+        Stability
+            Draws of the expected Kendall's tau of two repetitions and of one with the truth, and of the probabilities that the
+            winner is the same and that it is the best model.
+        """  # fmt: skip
+        from bayeskit_models.benchmarks.variance import stability_of
+
+        return stability_of(self, benchmark, {"items": items, "samples": samples, "seeds": seeds, "templates": templates})
+
+    def snr(self, benchmark: str | None = None) -> Quantities:
+        """Signal to noise of a benchmark in three definitions; the noise is that of another training seed on the same items.
+
+        Parameters
+        ----------
+        benchmark : str, optional
+            Needed where there are several.
+        """
+        from bayeskit_models.benchmarks.variance import snr_of
+
+        return snr_of(self, benchmark)
+
+    def pass_at_k(self, k: int | Sequence[int], benchmark: str | None = None, *, prob: float = 0.95) -> pd.DataFrame:
+        """Probability that one of k samples solves a new item, for any k, also above the number of samples at hand.
+
+        Parameters
+        ----------
+        k : int or sequence of int
+            Numbers of samples.
+        benchmark : str, optional
+            Needed where there are several.
+        prob : float
+            Probability of the equal-tailed intervals.
+
+        Returns
+        -------
+        DataFrame
+            Index model and k; columns pass_at_k (posterior mean), lower, upper. Beyond the number of samples the answer rests
+            on items' difficulties being normal.
+        """
+        from bayeskit_models.benchmarks.variance import pass_at_k_of
+
+        return pass_at_k_of(self, [k] if isinstance(k, int | np.integer) else list(k), benchmark, prob)

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["estimands_of", "new_items_score", "population_words"]
 
 
-def population_words(spec: BenchmarkVariance, items: str | None = None) -> str:
+def population_words(statistics: xr.Dataset, items: str) -> str:
     """Which population a score is about, in words."""
-    facets = [("seed", "training seeds"), ("template", "templates")]
-    there = [told for name, told in facets if getattr(spec, name) is not None]
-    if spec.item is None:
+    facets = [("run", "training seeds"), ("template_place", "templates")]
+    there = [told for name, told in facets if name in statistics.sizes]
+    if statistics.attrs["integrated"] != "item":
         return "new " + " and ".join(there) if there else "these totals"
-    if (items or spec.items) == "fixed":
+    if items == "fixed":
         return "these " + " and ".join(["items", *there])
     return "new " + " and ".join(["items", *there])
 
@@ -36,9 +36,7 @@ def new_items_score(predictor: Predictor) -> NDArray[np.float64]:
     return expected_score(predictor.mean, predictor.total_sd()[:, :, None], predictor.chance[:, None])
 
 
-def estimands_of(
-    spec: BenchmarkVariance, draws: xr.Dataset, statistics: xr.Dataset, dials: Mapping[str, float]
-) -> xr.Dataset:
+def estimands_of(spec: BenchmarkVariance, draws: xr.Dataset, statistics: xr.Dataset, dials: Mapping[str, float]) -> xr.Dataset:
     """Expected scores by model, as a mean over benchmarks and, where there are several, on each of them."""
     lead = ("chain", "draw")
     shape = tuple(draws.sizes[d] for d in lead)
@@ -49,7 +47,7 @@ def estimands_of(
         score = these_items_score(found, statistics)
     else:
         score = new_items_score(found)
-    words = population_words(spec)
+    words = population_words(statistics, spec.items)
     facts = {"units": "score", "headline": True}
     several = score.shape[1] > 1
     name = f"expected score, mean over benchmarks, {words}" if several else f"expected score, {words}"

@@ -32,11 +32,11 @@ def write_graph(spec: BenchmarkVariance, graph: Graph) -> None:
         eta = eta + scale * graph.prior("model_benchmark")[home, graph.data("column_model")]
     sd: dict[str, Any] = {}
     shift = pt.zeros(graph.data("unit_benchmark").shape)
-    for name in spreads(spec, graph.statistics):
+    for name in spreads(graph.statistics):
         scale = graph.prior(name) * (
             graph.prior(f"{name}_ratio") if f"{name}_ratio" in graph.assumptions else pt.ones(benchmarks)
         )
-        effect = effect_of(spec, name)
+        effect = effect_of(graph.statistics, name)
         if effect is None:
             sd[name] = scale
         elif effect[1] == "cluster_place":
@@ -46,10 +46,11 @@ def write_graph(spec: BenchmarkVariance, graph: Graph) -> None:
             eta = eta + own[graph.data(f"column_{effect[1]}")]
     chance = pt.stack([graph.dial(name) for name in chance_dials(spec, graph.statistics)])
     k, n, column = graph.data("k"), graph.data("n"), graph.data("cell_column")
-    if spec.integrated == "none":
+    integrated = graph.structure["integrated"]
+    if integrated == "none":
         graph.likelihood(_independent(eta, chance, k, n, column, home))
         return
-    outer = sd["item_sd"] if spec.integrated == "item" else sd["run_sd"]
+    outer = sd["item_sd"] if integrated == "item" else sd["run_sd"]
     inner = sd.get("item_model_sd", pt.zeros(benchmarks))
     design = [graph.data(x) for x in ("unit_ptr", "unit_benchmark", "unit_weight", "cell_column", "cell_group", "k", "n")]
     graph.likelihood(log_likelihood(eta, shift, outer, inner, chance, *design, np.ones(1)))

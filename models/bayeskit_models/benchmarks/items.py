@@ -61,8 +61,8 @@ def _mean_scores(  # type: ignore[no-untyped-def]
         base = shift[unit] + sd[b] * z[i]
         if inner_sd[b] > 0.0:
             _interactions(
-                base, eta, inner_sd[b], chance[b], unit_ptr[unit], unit_ptr[unit + 1], cell_column, cell_group, k, n, uniform[i],
-                u, mass,
+                base, eta, inner_sd[b], chance[b], unit_ptr[unit], unit_ptr[unit + 1], cell_column, cell_group, k, n,
+                uniform[i], u, mass,
             )  # fmt: skip
         for c in range(eta.size):
             if home[c] == b:

@@ -13,7 +13,7 @@ from bayeskit import Assumption, Column, ModelBuilder, Simulation
 from bayeskit.errors import SpecificationError, suggest
 from bayeskit_models.benchmarks.assumptions import assumptions_of
 from bayeskit_models.benchmarks.benchmark_fit import BenchmarkFit
-from bayeskit_models.benchmarks.statistics import reduce_rows
+from bayeskit_models.benchmarks.statistics import AUTO, reduce_rows
 
 if TYPE_CHECKING:
     from bayeskit import Graph, Rows
@@ -33,18 +33,12 @@ class BenchmarkVariance(ModelBuilder):
     ----------
     model : str
         Column of who answered.
-    benchmark : str, optional
-        Column of the benchmark; not given: there is one.
-    item : str, optional
+    benchmark, cluster, seed, sample, template : str or None
+        Columns of the benchmark; of groups of items, such as the passage that several questions are about; of the training run
+        (another seed is another trained model); of repeated answers to the same item, of which each may occur once; and of the
+        prompt template. "auto" is the column of that very name where the table has one; None is none, whatever the table has.
+    item : str or None
         Column of the item (question); None where the table holds totals.
-    cluster : str, optional
-        Column of groups of items, such as the passage that several questions are about.
-    seed : str, optional
-        Column of the training run: another seed is another trained model.
-    sample : str, optional
-        Column of repeated answers to the same item; given, each may occur once.
-    template : str, optional
-        Column of the prompt template.
     score : str
         Column of the score: 0 or 1, or with `trials` the number of successes. Empty cells are left out, never counted as 0.
     trials : str, optional
@@ -66,12 +60,12 @@ class BenchmarkVariance(ModelBuilder):
     """
 
     model: str = field(default="model", kw_only=True)
-    benchmark: str | None = field(default=None, kw_only=True)
+    benchmark: str | None = field(default=AUTO, kw_only=True)
     item: str | None = field(default="item", kw_only=True)
-    cluster: str | None = field(default=None, kw_only=True)
-    seed: str | None = field(default=None, kw_only=True)
-    sample: str | None = field(default=None, kw_only=True)
-    template: str | None = field(default=None, kw_only=True)
+    cluster: str | None = field(default=AUTO, kw_only=True)
+    seed: str | None = field(default=AUTO, kw_only=True)
+    sample: str | None = field(default=AUTO, kw_only=True)
+    template: str | None = field(default=AUTO, kw_only=True)
     score: str = field(default="score", kw_only=True)
     trials: str | None = field(default=None, kw_only=True)
     family: Literal["binomial"] = field(default="binomial", kw_only=True)
@@ -85,10 +79,10 @@ class BenchmarkVariance(ModelBuilder):
         object.__setattr__(self, "chance", _read_chance(self.chance))
         _check(self)
 
-    @property
-    def integrated(self) -> Literal["item", "run", "none"]:
-        """What the likelihood integrates out."""
-        return "item" if self.item is not None else "run" if self.seed is not None else "none"
+    def column_of(self, role: str) -> str:
+        """Name of a facet's column, given or usual."""
+        name = getattr(self, role)
+        return role if name is None or name == AUTO else str(name)
 
     def settings(self) -> dict[str, Any]:
         """The settings as JSON-able values."""
@@ -104,7 +98,11 @@ class BenchmarkVariance(ModelBuilder):
             "cluster": "the group of items that this one belongs to", "seed": "the training run",
             "sample": "which of the repeated answers", "template": "the prompt template",
         }  # fmt: skip
-        out = [Column(r, getattr(self, r), "label", told) for r, told in words.items() if getattr(self, r) is not None]
+        out = [
+            Column(r, self.column_of(r), "label", told, required=getattr(self, r) != AUTO)
+            for r, told in words.items()
+            if getattr(self, r) is not None and not (r == "cluster" and self.item is None)
+        ]
         if self.trials is None:
             out.append(Column("score", self.score, "binary", "whether the answer was right", allow_missing=True))
         else:
@@ -140,19 +138,19 @@ class BenchmarkVariance(ModelBuilder):
         """Items, and the labels of every other facet."""
         from bayeskit_models.benchmarks.units import unit_names
 
-        return unit_names(self, statistics)
+        return unit_names(statistics)
 
     def unit_counts(self, statistics: xr.Dataset, by: str) -> xr.DataArray:
         """Labels of the units, each for itself."""
         from bayeskit_models.benchmarks.units import unit_counts
 
-        return unit_counts(self, statistics, by)
+        return unit_counts(statistics, by)
 
     def drop_units(self, statistics: xr.Dataset, by: str, places: np.ndarray) -> xr.Dataset:
         """Less the answers of some units; parameters stay."""
         from bayeskit_models.benchmarks.units import drop_units
 
-        return drop_units(self, statistics, by, np.asarray(places))
+        return drop_units(statistics, by, np.asarray(places))
 
     def log_likelihood_of(
         self, draws: xr.Dataset, statistics: xr.Dataset, by: str, dials: Mapping[str, float] | None = None
@@ -226,13 +224,19 @@ def _check(spec: BenchmarkVariance) -> None:
                 f"{name}={value!r}: one of {listed}.{suggest(str(value), [a for a in allowed if isinstance(a, str)])}"
             )
     if spec.item is None:
-        for name, wrong in (("cluster", spec.cluster is not None), ("items", spec.items == "fixed"), ("interaction", spec.interaction is True)):
+        for name, wrong in (
+            ("cluster", spec.cluster not in (None, AUTO)),
+            ("items", spec.items == "fixed"),
+            ("interaction", spec.interaction is True),
+        ):
             if wrong:
                 raise SpecificationError(f"{name}={getattr(spec, name)!r} is about items; with item=None there are none.")
     if not isinstance(spec.chance, float) and spec.benchmark is None:
         raise SpecificationError("chance names benchmarks, but benchmark=None: give the column, or one number.")
-    named = [getattr(spec, r) for r in ("model", "benchmark", "item", "cluster", "seed", "sample", "template", "score", "trials")]
-    named = [n for n in named if n is not None]
+    named = [
+        getattr(spec, r) for r in ("model", "benchmark", "item", "cluster", "seed", "sample", "template", "score", "trials")
+    ]
+    named = [n for n in named if n not in (None, AUTO)]
     twice = sorted({n for n in named if named.count(n) > 1})
     if twice:
         raise SpecificationError(f"The column {twice[0]!r} is named for two things: each needs a column of its own.")

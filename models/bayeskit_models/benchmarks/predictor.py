@@ -77,10 +77,10 @@ def predictor_of(
     columns = mean[:, home, statistics["column_model"].values]
     shift = np.zeros((len(mean), statistics.sizes["unit"]))
     sd: dict[str, FloatArray] = {}
-    for name in spreads(spec, statistics):
+    for name in spreads(statistics):
         ratio = values.get(f"{name}_ratio", np.ones((1, benchmarks)))
         sd[name] = values[name][:, None] * ratio
-        effect = effect_of(spec, name)
+        effect = effect_of(statistics, name)
         if effect is None:
             continue
         if effect[1] == "cluster_place":

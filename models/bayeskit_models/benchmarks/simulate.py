@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bayeskit import Simulation
 from bayeskit_models.benchmarks.predictor import predictor_of
+from bayeskit_models.benchmarks.statistics import ALL, AUTO
 
 if TYPE_CHECKING:
     from bayeskit_models.benchmarks.model import BenchmarkVariance
@@ -42,7 +43,7 @@ def simulate_rows(
     benchmark = statistics["unit_benchmark"].values[unit]
     column, models = statistics["cell_column"].values[cell], statistics.sizes["model"]
     x = found.columns[0, column] + found.shift[0, unit]
-    outer = {"item": "item_sd", "run": "run_sd"}.get(spec.integrated)
+    outer = {"item": "item_sd", "run": "run_sd"}.get(statistics.attrs["integrated"])
     if outer is not None:
         x = x + found.sd[outer][0, benchmark] * rng.normal(size=statistics.sizes["member"])[member]
     if "item_model_sd" in found.sd:
@@ -77,22 +78,22 @@ def design_table(
         "benchmark": statistics["column_benchmark"].values[column],
         "model": statistics["column_model"].values[column],
     }
-    if spec.item is not None:
+    if "member_item" in statistics:
         code["item"] = statistics["member_item"].values[member]
-    if spec.cluster is not None:
+    if "unit_cluster" in statistics:
         place = statistics["unit_cluster"].values[statistics["member_unit"].values[member]]
         code["cluster"] = statistics["cluster_code"].values[place]
-    if spec.seed is not None:
-        runs = statistics["column_run"].values[column] if spec.integrated == "item" else None
+    if "run" in statistics.sizes:
+        runs = statistics["column_run"].values[column] if "column_run" in statistics else None
         code["seed"] = statistics["member_seed"].values[member] if runs is None else statistics["run_seed"].values[runs]
-    if spec.template is not None:
+    if "template_place" in statistics.sizes:
         code["template"] = statistics["template_place_template"].values[statistics["column_template_place"].values[column]]
     names = {"benchmark": "benchmark", "model": "model"}
     frame = pd.DataFrame(
         {
-            getattr(spec, role): statistics[names.get(role, f"{role}_label")].values.astype(str)[code[role]]
+            spec.column_of(role): statistics[names.get(role, f"{role}_label")].values.astype(str)[code[role]]
             for role in _ROLES
-            if getattr(spec, role) is not None
+            if role in code and (role != "benchmark" or list(statistics["benchmark"].values) != [ALL])
         }
     )
     if spec.trials is not None:
@@ -101,20 +102,24 @@ def design_table(
     trial = np.arange(len(each)) - np.repeat(np.cumsum(n) - n, n)
     hit = (trial < np.repeat(k, n)).astype(np.int64)
     out = frame.iloc[each].reset_index(drop=True).assign(**{spec.score: hit})
-    return out if spec.sample is None else out.assign(**{spec.sample: trial.astype(str)})
+    return out if spec.sample in (None, AUTO) else out.assign(**{spec.sample: trial.astype(str)})
 
 
 def _crossed_table(spec: BenchmarkVariance, sizes: Mapping[str, int]) -> pd.DataFrame:
     """A complete design in which nobody has succeeded yet."""
     short = {"benchmark": "b", "model": "m", "seed": "s", "template": "t", "item": "i"}
-    used = [r for r in short if getattr(spec, r) is not None]
+    used = [r for r in short if getattr(spec, r) not in (None, AUTO)]
     labels = [[f"{short[r]}{j + 1:0{len(str(sizes[r]))}d}" for j in range(sizes[r])] for r in used]
     frame = pd.DataFrame(list(product(*labels)), columns=[getattr(spec, r) for r in used])
-    if spec.cluster is not None:
+    if spec.cluster not in (None, AUTO):
         place = np.unique(frame[spec.item], return_inverse=True)[1] % sizes["cluster"]
         frame[spec.cluster] = [f"c{p + 1:0{len(str(sizes['cluster']))}d}" for p in place]
     if spec.trials is not None:
         return frame.assign(**{spec.score: 0, spec.trials: sizes["sample"]})
     each = np.repeat(np.arange(len(frame)), sizes["sample"])
     out = frame.iloc[each].reset_index(drop=True).assign(**{spec.score: 0})
-    return out if spec.sample is None else out.assign(**{spec.sample: np.tile(np.arange(sizes["sample"]), len(frame)).astype(str)})
+    return (
+        out
+        if spec.sample in (None, AUTO)
+        else out.assign(**{spec.sample: np.tile(np.arange(sizes["sample"]), len(frame)).astype(str)})
+    )

@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from bayeskit import Rows
     from bayeskit_models.benchmarks.model import BenchmarkVariance
 
-__all__ = ["FACETS", "fold_units", "reduce_rows"]
+__all__ = ["ALL", "AUTO", "fold_units", "reduce_rows"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-FACETS = {"run": "seed", "template_place": "template"}
-"""Facets that are part of a column, and the roles of their labels; a label means something within its benchmark."""
+AUTO = "auto"
+"""Setting of a facet: the column of its usual name where the table has one."""
+
+ALL = "all"
+"""Name of the benchmark where the table names none."""
 
 _GROUPS_WITH_REPEATS = 0.5  # share of model x item groups with repeats from which their interaction is estimated
 
@@ -40,7 +43,6 @@ def reduce_rows(spec: BenchmarkVariance, rows: Rows) -> xr.Dataset:
     column, facets = _columns(spec, rows, code)
     unit, home = _units(spec, rows, code, facets)
     cells = _cells(spec, rows, code, kept, unit, column)
-    benchmark = facets["column_benchmark"]
     data: dict[str, Any] = {k: (("column",), v) for k, v in facets.items() if k.startswith("column_")}
     data |= {k: (("run",), v) for k, v in facets.items() if k.startswith("run_")}
     data |= {k: (("template_place",), v) for k, v in facets.items() if k.startswith("template_place_")}
@@ -57,11 +59,14 @@ def reduce_rows(spec: BenchmarkVariance, rows: Rows) -> xr.Dataset:
     data["missing"] = ((), int(rows.n - len(kept)))
     coords: dict[str, Any] = {
         "model": list(rows.levels["model"]),
-        "benchmark": list(rows.levels.get("benchmark", ("all",))),
+        "benchmark": list(rows.levels.get("benchmark", (ALL,))),
     }
-    coords |= {f"{role}_label": list(rows.levels[role]) for role in ("item", "cluster", "seed", "template") if role in rows.levels}
-    interaction = _interaction(spec, data, benchmark)
-    return xr.Dataset(data, coords=coords, attrs={"integrated": spec.integrated, "interaction": int(interaction)})
+    coords |= {
+        f"{role}_label": list(rows.levels[role]) for role in ("item", "cluster", "seed", "template") if role in rows.levels
+    }
+    integrated = "item" if "item" in rows.columns else "run" if "seed" in rows.columns else "none"
+    interaction = _interaction(spec, integrated, data)
+    return xr.Dataset(data, coords=coords, attrs={"integrated": integrated, "interaction": int(interaction)})
 
 
 def _joint(code: dict[str, IntArray], *roles: str) -> tuple[IntArray, dict[str, IntArray]]:
@@ -81,7 +86,7 @@ def _columns(spec: BenchmarkVariance, rows: Rows, code: dict[str, IntArray]) -> 
     if "seed" in code:
         code["run"], run = _joint(code, "benchmark", "model", "seed")
         out |= {f"run_{k}": v for k, v in run.items()}
-        roles += ["run"] if spec.integrated == "item" else []  # else runs are integrated out
+        roles += ["run"] if "item" in code else []  # else runs are integrated out
     if "template" in code:
         code["template_place"], place = _joint(code, "benchmark", "template")
         code["model_template"], both = _joint(code, "benchmark", "model", "template")
@@ -95,9 +100,9 @@ def _units(
     spec: BenchmarkVariance, rows: Rows, code: dict[str, IntArray], facets: dict[str, IntArray]
 ) -> tuple[IntArray, dict[str, Any]]:
     """Unit of every row; benchmark and label of each unit, and its cluster."""
-    if spec.integrated == "item":
+    if "item" in code:
         unit, home = _joint(code, "benchmark", "item")
-    elif spec.integrated == "run":
+    elif "run" in code:
         unit, home = code["run"], {k.removeprefix("run_"): v for k, v in facets.items() if k.startswith("run_")}
     else:  # nothing is integrated: one unit for each column
         unit, home = _joint(code, "benchmark", "model")
@@ -113,7 +118,7 @@ def _units(
     if len(torn):
         label = rows.levels["item"][home["item"][torn[0]]]
         raise DataError(
-            f"{len(torn)} items lie in more than one cluster, such as {label!r}.", column=spec.cluster,
+            f"{len(torn)} items lie in more than one cluster, such as {label!r}.", column=spec.column_of("cluster"),
             values=[rows.levels["cluster"][cluster["cluster"][p]] for p in (low[torn[0]], high[torn[0]])],
             rule="an item of a benchmark belongs to one cluster.", fix="correct the clusters, or make item labels unique.",
         )  # fmt: skip
@@ -153,7 +158,7 @@ def _check_repeats(
     twice = np.flatnonzero(counts[place] > 1)
     if len(twice):
         raise DataError(
-            f"{len(twice)} rows repeat a sample of the same model, item, seed and template.", column=spec.sample,
+            f"{len(twice)} rows repeat a sample of the same model, item, seed and template.", column=spec.column_of("sample"),
             rows=kept[twice[:1000]].tolist(), found=len(twice), rule="each sample is one row.",
             fix="drop the copies; samples that were drawn anew need labels of their own.",
         )  # fmt: skip
@@ -210,9 +215,9 @@ def _mix(x: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
     return np.asarray(x ^ (x >> np.uint64(31)))
 
 
-def _interaction(spec: BenchmarkVariance, data: dict[str, Any], benchmark: IntArray) -> bool:
+def _interaction(spec: BenchmarkVariance, integrated: str, data: dict[str, Any]) -> bool:
     """Whether the interaction of model and item is a variable of its own."""
-    if spec.integrated != "item" or spec.interaction is False:
+    if integrated != "item" or spec.interaction is False:
         return False
     if spec.interaction is True:
         return True

@@ -20,22 +20,22 @@ __all__ = ["drop_units", "log_units", "unit_counts", "unit_effects", "unit_names
 FloatArray = NDArray[np.float64]
 
 
-def unit_names(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[str, ...]:
+def unit_names(statistics: xr.Dataset) -> tuple[str, ...]:
     """Names by which influence can be asked."""
     there = {
-        "item": spec.integrated == "item",
+        "item": statistics.attrs["integrated"] == "item",
         "model": statistics.sizes["model"] > 1,
         "benchmark": statistics.sizes["benchmark"] > 1,
-        "seed": spec.seed is not None,
-        "template": spec.template is not None,
-        "cluster": spec.cluster is not None,
+        "seed": "run" in statistics.sizes,
+        "template": "template_place" in statistics.sizes,
+        "cluster": "cluster_place" in statistics.sizes,
     }
     return tuple(name for name, yes in there.items() if yes)
 
 
-def member_labels(spec: BenchmarkVariance, statistics: xr.Dataset) -> list[str]:
+def member_labels(statistics: xr.Dataset) -> list[str]:
     """Label of every item (or run, where runs are integrated out); with its benchmark where there are several."""
-    if spec.integrated == "run":
+    if statistics.attrs["integrated"] == "run":
         seeds = statistics["seed_label"].values.astype(str)[statistics["member_seed"].values]
         models = statistics["model"].values.astype(str)[statistics["member_model"].values]
         runs = np.array([f"{m}, seed {s}" for m, s in zip(models, seeds, strict=True)])
@@ -51,7 +51,7 @@ def _within(statistics: xr.Dataset, labels: NDArray[np.str_], benchmark: NDArray
     return [f"{b}: {x}" for b, x in zip(homes, labels, strict=True)]
 
 
-def _home(spec: BenchmarkVariance, statistics: xr.Dataset, by: str) -> tuple[list[str], NDArray[np.int64]]:
+def _home(statistics: xr.Dataset, by: str) -> tuple[list[str], NDArray[np.int64]]:
     """Labels of a facet other than items, and the place of each cell's own among them."""
     column = statistics["cell_column"].values
     if by in ("model", "benchmark"):
@@ -70,25 +70,25 @@ def _home(spec: BenchmarkVariance, statistics: xr.Dataset, by: str) -> tuple[lis
     return _within(statistics, labels, statistics["run_benchmark"].values), statistics["column_run"].values[column]
 
 
-def _integrated(spec: BenchmarkVariance, by: str) -> bool:
+def _integrated(statistics: xr.Dataset, by: str) -> bool:
     """Whether these units are those that the likelihood integrates out."""
-    return by == "item" or (by == "seed" and spec.integrated == "run")
+    return by == "item" or (by == "seed" and statistics.attrs["integrated"] == "run")
 
 
-def unit_counts(spec: BenchmarkVariance, statistics: xr.Dataset, by: str) -> xr.DataArray:
+def unit_counts(statistics: xr.Dataset, by: str) -> xr.DataArray:
     """Labels of the units; each stands for itself."""
-    labels = member_labels(spec, statistics) if _integrated(spec, by) else _home(spec, statistics, by)[0]
+    labels = member_labels(statistics) if _integrated(statistics, by) else _home(statistics, by)[0]
     return xr.DataArray(np.ones(len(labels), dtype=np.int64), {"unit": labels}, ("unit",), name=by)
 
 
-def drop_units(spec: BenchmarkVariance, statistics: xr.Dataset, by: str, places: NDArray[np.int64]) -> xr.Dataset:
+def drop_units(statistics: xr.Dataset, by: str, places: NDArray[np.int64]) -> xr.Dataset:
     """The statistics less some units; parameters stay."""
-    if _integrated(spec, by):
+    if _integrated(statistics, by):
         weight = statistics["unit_weight"].values.copy()
         np.subtract.at(weight, statistics["member_unit"].values[places], 1.0)
         keep = np.setdiff1d(np.arange(statistics.sizes["member"]), places)
         return statistics.assign(unit_weight=(("unit",), weight)).isel(member=keep).assign_attrs(statistics.attrs)
-    gone = np.isin(_home(spec, statistics, by)[1], places)
+    gone = np.isin(_home(statistics, by)[1], places)
     return statistics.assign(
         k=(("cell",), np.where(gone, 0.0, statistics["k"].values)), n=(("cell",), np.where(gone, 0.0, statistics["n"].values))
     )
@@ -99,24 +99,25 @@ def unit_effects(
 ) -> FloatArray:
     """What each unit adds to the log likelihood, shape (chains, draws, units)."""
     found = predictor_of(spec, pooled(draws), statistics, dials)
-    whole = log_units(spec, found, statistics)
-    if _integrated(spec, by):
+    whole = log_units(found, statistics)
+    if _integrated(statistics, by):
         out = whole[:, statistics["member_unit"].values]
     else:
         weight = statistics["unit_weight"].values
-        size = len(_home(spec, statistics, by)[0])
+        size = len(_home(statistics, by)[0])
         out = np.empty((len(found), size))
         for place in range(size):
-            less = drop_units(spec, statistics, by, np.array([place]))
-            out[:, place] = (whole - log_units(spec, found, less)) @ weight
+            less = drop_units(statistics, by, np.array([place]))
+            out[:, place] = (whole - log_units(found, less)) @ weight
     return out.reshape(draws.sizes["chain"], draws.sizes["draw"], -1)
 
 
-def log_units(spec: BenchmarkVariance, found: Predictor, statistics: xr.Dataset, fine: float = 1.0) -> FloatArray:
+def log_units(found: Predictor, statistics: xr.Dataset, fine: float = 1.0) -> FloatArray:
     """Log likelihood of ONE of each unit, shape (S, U); `fine` is 2 for half the spacing of the nodes."""
     k, n, column = (statistics[x].values for x in ("k", "n", "cell_column"))
     ptr, home = statistics["unit_ptr"].values, statistics["unit_benchmark"].values
-    if spec.integrated == "none":
+    integrated = statistics.attrs["integrated"]
+    if integrated == "none":
         x, guess = found.columns[:, column], found.chance[home]
         p = guess + (1.0 - guess) / (1.0 + np.exp(-x))
         miss = np.log1p(-guess) - np.logaddexp(0.0, x)
@@ -124,7 +125,7 @@ def log_units(spec: BenchmarkVariance, found: Predictor, statistics: xr.Dataset,
         return np.asarray(k * hit + (n - k) * miss)
     from bayeskit_models.benchmarks.crossed import unit_log_likelihood
 
-    outer = found.sd["item_sd" if spec.integrated == "item" else "run_sd"]
+    outer = found.sd["item_sd" if integrated == "item" else "run_sd"]
     inner = found.sd.get("item_model_sd", np.zeros_like(outer))
     group = statistics["cell_group"].values
     out = np.empty((len(found), len(home)))
