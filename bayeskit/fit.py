@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bayeskit.engine import RawDraws, Sampling, compiled_for, fresh_seed, sample
+from bayeskit.engine import RawDraws, Sampling, compiled_for, fresh_seed
 from bayeskit.errors import SpecificationError
 from bayeskit.graph import LOG_LIKELIHOOD
+from bayeskit.laplace import check_of, draw
 from bayeskit.prior_check import log_jacobian, log_prior, prior_draws
 from bayeskit.provenance import provenance
 from bayeskit.sensitivity.methods import SensitivityMethods
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Fit", "assemble", "finished_draws", "run", "total_log_likelihood"]
 
 KEPT_STATS = (
-    "diverging", "maxdepth_reached", "depth", "n_steps", "energy", "logp", "step_size", "mean_tree_accept",
+    "diverging", "maxdepth_reached", "depth", "n_steps", "energy", "logp", "step_size", "mean_tree_accept", "log_weight",
 )  # fmt: skip
 
 
@@ -103,8 +104,18 @@ class Fit(SensitivityMethods):
         # estimands that may be the same in every draw without a fault, such as a cured share of 0
         still = tuple(str(n) for n, v in self.estimands.data_vars.items() if v.attrs.get("point_mass"))
         return run_checks(
-            self.draws, headline=self._headline(), fixed=still, partial=self.partial, extra=self._identification()
+            self.draws,
+            headline=self._headline(),
+            fixed=still,
+            partial=self.partial,
+            extra=self._identification(),
+            approximation=check_of(self.draws) if self.method == "mode" else None,
         )
+
+    @property
+    def method(self) -> str:
+        """How the posterior was drawn: "nuts", or "mode" for the Laplace approximation."""
+        return str(self.provenance.get("sampling", {}).get("method", "nuts"))
 
     @property
     def checks(self) -> tuple[CheckResult, ...]:
@@ -165,6 +176,7 @@ class Fit(SensitivityMethods):
         cores: int | None = None,
         target_accept: float | None = None,
         progress: bool = False,
+        method: str | None = None,
     ) -> Any:
         """Fit again with other dials, another table or less data, on the same compiled model where its dimensions allow.
 
@@ -178,7 +190,7 @@ class Fit(SensitivityMethods):
             Other rows.
         without : mapping of str to labels or positions, optional
             Units to leave out by their kind, ``{"judge": "GPT-4"}``; see `ModelBuilder.without`. The parameters stay.
-        draws, tune, chains, seed, cores, target_accept, progress
+        draws, tune, chains, seed, cores, target_accept, progress, method
             As in `ModelBuilder.fit`.
 
         Raises
@@ -207,6 +219,7 @@ class Fit(SensitivityMethods):
             target_accept=used["target_accept"] if target_accept is None else target_accept,
             backend=used["backend"],
             progress=progress,
+            method=self.method if method is None else method,
         )
         removed = {} if without is None else {by: _listed(units) for by, units in without.items()}
         for by, units in removed.items():
@@ -277,7 +290,7 @@ def run(
     data: Mapping[str, Any] | None = None,
     levels: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Fit:
-    """Sample and assemble: the one road from statistics to a `Fit`."""
+    """Draw and assemble: the one road from statistics to a `Fit`."""
     values = spec.set_dials(statistics, dials)
     if settings.seed is None:  # before anything is written down, so that a killed run can be repeated too
         settings = replace(settings, seed=fresh_seed())
@@ -290,7 +303,7 @@ def run(
         from bayeskit.storage import begin_store
 
         begin_store(settings.store, spec, statistics, values, labels, record, notes)
-    raw = sample(spec, statistics, values, settings)
+    raw = draw(spec, statistics, values, settings)
     record["seconds"] = round(time.perf_counter() - clock, 3)
     return assemble(spec, statistics, raw, values, labels, record, notes=notes)
 

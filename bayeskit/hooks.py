@@ -27,6 +27,11 @@ class ModelHooks:
         return 0.9
 
     @property
+    def method(self) -> str:
+        """How it is fitted where nothing is asked for: "nuts", or "mode" for the Laplace approximation."""
+        return "nuts"
+
+    @property
     def no_calibration(self) -> str:
         """Why simulation-based calibration makes no sense for this specification and what to do; empty where it does."""
         return ""
