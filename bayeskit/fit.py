@@ -92,7 +92,7 @@ class Fit(SensitivityMethods):
         return self.spec.assumptions(self._need_design("list the assumptions"))
 
     @property
-    def design(self) -> xr.Dataset | None:
+    def aggregate(self) -> xr.Dataset | None:
         """What of the statistics is about no single row; None in a loaded fit of a model whose statistics are all rows."""
         return self.kept if self.statistics is None else self.spec.aggregated(self.statistics)
 
@@ -127,7 +127,7 @@ class Fit(SensitivityMethods):
 
     def _identification(self) -> tuple[CheckResult, ...]:
         """How much each parameter learned from the data: a note, never a failure."""
-        design = self.statistics if self.design is None else self.design
+        design = self.statistics if self.aggregate is None else self.aggregate
         if design is None:
             return ()
         from bayeskit.checks import overlap_note
@@ -230,7 +230,7 @@ class Fit(SensitivityMethods):
         return _less(found, removed) if removed else found
 
     def _need_design(self, purpose: str) -> xr.Dataset:
-        return self._need_statistics(purpose) if self.design is None else self.design
+        return self._need_statistics(purpose) if self.aggregate is None else self.aggregate
 
     def _at_hand(self, purpose: str) -> xr.Dataset:
         """The statistics with their rows where those are kept; a constraint may be about rows."""

@@ -1,5 +1,11 @@
 """BenchmarkVariance: what a benchmark score is worth."""
 
-from bayeskit_models.benchmarks.model import BenchmarkVariance
+import lazy_loader as _lazy
 
-__all__ = ["BenchmarkVariance"]
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "model": ["BenchmarkVariance"],
+        "benchmark_fit": ["BenchmarkFit"],
+    },
+)
