@@ -122,6 +122,11 @@ class BenchmarkVariance(ModelBuilder):
             return ""
         return "give unit=(0.0, 1.0) or so; without it the priors follow each table's scores."
 
+    @property
+    def default_target_accept(self) -> float:
+        """Few models or benchmarks leave standard deviations near 0 possible, where steps must be short."""
+        return 0.95
+
     def column_of(self, role: str) -> str:
         """Name of a facet's column, given or usual."""
         name = getattr(self, role)
@@ -306,8 +311,8 @@ def _check_scores(spec: BenchmarkVariance) -> None:
             raise SpecificationError(f"chance={spec.chance!r} is about right and wrong answers; family='gaussian' has none.")
         if (spec.sd is None) != (spec.trials is None):
             raise SpecificationError(
-                f"sd={spec.sd!r}, trials={spec.trials!r}: a summary of continuous scores needs both, their standard deviation and "
-                " how many there were; rows of single scores need neither."
+                f"sd={spec.sd!r}, trials={spec.trials!r}: a summary of continuous scores needs both, their standard deviation "
+                "and how many there were; rows of single scores need neither."
             )
         if spec.unit is not None and not (
             isinstance(spec.unit, tuple)
