@@ -47,7 +47,8 @@ def test_the_split_is_least_squares_of_all_pairs():
 def test_winners_of_a_benchmark_near_its_ceiling():
     """6,000 repetitions, 200 items, five models from .80 to .97: probabilities of winning within .03.
 
-    That is 4 standard errors and .006 for ties and errors that are not quite normal. One error for all models gives .54 to the best, which wins in .63 of repetitions.
+    That is 4 standard errors and .006 for ties and errors that are not quite normal. One error for all models gives .54 to the
+    best, which wins in .63 of repetitions.
     """
     rng, eta = np.random.default_rng(4), np.array([1.6, 1.8, 3.6, 4.3, 4.6])
     between, within = model_errors(eta[None], item_sd=1.0, model_item_sd=0.5)
@@ -67,7 +68,7 @@ def test_winners_of_a_benchmark_near_its_ceiling():
 
 @pytest.mark.parametrize(
     ("given", "named"),
-    [({"eta": [[0.1]]}, "two models"), ({"eta": [ETA], "item_sd": -1.0}, "item_sd"),
+    [({"eta": [[0.1]]}, "M of 2 or more"), ({"eta": [ETA], "item_sd": -1.0}, "item_sd"),
      ({"eta": [ETA], "model_item_sd": [1.0, 2.0]}, "model_item_sd"),
      ({"eta": [ETA], "chance": 1.0}, "chance")],
 )  # fmt: skip

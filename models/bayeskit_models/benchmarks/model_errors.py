@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bayeskit.errors import SpecificationError
 from bayeskit.fused import fast_exp, kernel
+from bayeskit_models.benchmarks.arguments import guess, predictors, standard_deviations
 from bayeskit_models.benchmarks.normal_nodes import SIGMOID, normal_nodes
 
 __all__ = ["model_errors"]
@@ -45,20 +45,9 @@ def model_errors(
         For other shapes, values that are not finite, negative standard deviations, fewer than two models or a chance out of
         range.
     """
-    x = np.ascontiguousarray(eta, dtype=float)
-    if x.ndim != 2 or x.shape[1] < 2 or not np.isfinite(x).all():
-        raise SpecificationError(f"eta has shape {x.shape}: finite draws of two models or more, (S, M), are needed.")
-    sds = []
-    for name, values in (("item_sd", item_sd), ("model_item_sd", model_item_sd)):
-        sd = np.asarray(values, dtype=float)
-        if sd.shape not in ((), (len(x),)) or not (np.isfinite(sd) & (sd >= 0.0)).all():
-            raise SpecificationError(
-                f"{name}: {len(x)} finite standard deviations of 0 or more are needed, not shape {sd.shape}."
-            )
-        sds.append(np.broadcast_to(sd, (len(x),)).copy())
-    if not 0.0 <= chance < 1.0:
-        raise SpecificationError(f"chance={chance!r}: must be 0 or more and below 1.")
-    between, within = _split(x, sds[0], sds[1], float(chance))
+    x = predictors(eta, least=2)
+    sds = [standard_deviations(n, v, len(x)) for n, v in (("item_sd", item_sd), ("model_item_sd", model_item_sd))]
+    between, within = _split(x, *sds, guess(chance))
     return np.maximum(between, 0.0), np.maximum(within, 0.0)
 
 
