@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bayeskit_models.benchmarks.kinds import alike
+
 __all__ = ["Folded", "fold_by_total"]
 
 FloatArray = NDArray[np.float64]
@@ -96,7 +98,7 @@ def fold_by_total(
         cells = unit_ptr[units][:, None] + np.arange(length)
         cells = np.take_along_axis(cells, np.argsort(cell_column[cells], axis=1, kind="stable"), axis=1)
         column, hits, trials = cell_column[cells], k[cells], n[cells]
-        first, inverse = _alike([unit_benchmark[units], unit_cluster[units], hits.sum(1)], column, trials)
+        first, inverse = alike(unit_benchmark[units], unit_cluster[units], hits.sum(1), *column.T, *trials.T)
         weight = np.bincount(inverse, unit_weight[units], first.size)
         total = np.zeros((first.size, int(length)))
         np.add.at(total, inverse, unit_weight[units][:, None] * hits)
@@ -115,12 +117,3 @@ def fold_by_total(
         np.concatenate([np.zeros(0), *(part[3].ravel() for part in parts)]),
         place,
     )
-
-
-def _alike(facts: list[NDArray], column: IntArray, trials: FloatArray) -> tuple[IntArray, IntArray]:
-    """The first of every set of equal rows, and the set of each row; rows are compared as bytes."""
-    rows = np.column_stack([*(np.asarray(f, dtype=float) for f in facts), column.astype(float), trials])
-    rows = np.ascontiguousarray(rows) + 0.0  # -0.0 and 0.0 are the same number in different bytes
-    words = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).ravel()
-    _, first, inverse = np.unique(words, return_index=True, return_inverse=True)
-    return first.astype(np.int64), inverse.astype(np.int64)
