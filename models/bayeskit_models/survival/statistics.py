@@ -65,11 +65,13 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
         "follow_up": ((), float(np.where(kind == 2, upper, lower)[order].max())),
         "horizons": (("time",), _horizons(spec, _middles(lower, upper, kind, keep))),
     }
+    blocks = [d["matrix"][patterns].T for d in found_designs.values()]
+    data["design"] = (("term", "unique"), np.ascontiguousarray(np.concatenate(blocks)))
+    data["term_ptr"] = (("component_edge",), np.concatenate([[0], np.cumsum([len(b) for b in blocks])]))
     coords: dict[str, Any] = {}
     for component, found in found_designs.items():
         if found["names"]:
             term = f"{component}_term"
-            data[f"{component}_design"] = (("unique", term), found["matrix"][patterns])
             data[f"{component}_centre"] = ((term,), found["centre"])
             data[f"{component}_spread"] = ((term,), found["spread"])
             coords[term] = list(found["names"])
@@ -182,7 +184,7 @@ def _middles(lower: FloatArray, upper: FloatArray, kind: NDArray[np.int64], keep
 def _patterns(
     matrices: list[FloatArray], group: NDArray[np.int64] | None, order: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pattern of each kept row, and one row of the table for each pattern."""
+    """Pattern of each kept row, and one row of the table for each pattern; numbered as the rows first show them."""
     parts = [m[order] for m in matrices]
     if group is not None:
         parts.append(group[order, None].astype(float))
@@ -190,7 +192,8 @@ def _patterns(
     if joined.shape[1] == 0:
         return np.zeros(len(order), dtype=np.int64), order[:1]
     _, first, place = np.unique(joined, axis=0, return_index=True, return_inverse=True)
-    return np.asarray(place).reshape(-1), order[first]
+    by_row = np.argsort(first)
+    return np.argsort(by_row)[np.asarray(place).reshape(-1)], order[first[by_row]]
 
 
 def standardised(spec: FlexibleSurvival, statistics: xr.Dataset, rows: Rows) -> dict[str, FloatArray]:
