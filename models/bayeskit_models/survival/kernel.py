@@ -44,7 +44,7 @@ _TIME, _WEIGHT, _FACTOR = (c * _BLOCK for c in range(13, 16))  # log time; facto
 _COLUMNS = 16
 
 _SERIES = 0.03  # of |kappa a|: below it seven terms are exact to rounding, above it a difference loses no digits that matter
-_LARGEST = 300.0  # of |kappa a|: beyond it H is over 1e130, and a product of two such numbers would overflow, or is at its limit
+_LARGEST = 300.0  # of |kappa a|: beyond it H is at its limit, or over 1e130, so that a product of two would overflow
 _MOST = 230.0  # of log(lambda k1), for the same reason
 _LEAST = 1e-30  # of |kappa|: by it 0 is replaced, which changes no digit and spares a case
 

@@ -7,6 +7,7 @@ covariates (and group) share a pattern.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,6 +96,7 @@ def row_times(spec: FlexibleSurvival, rows: Rows) -> tuple[FloatArray, FloatArra
     lower, upper, kind = _times(spec, rows)
     entry = np.asarray(rows.columns.get("entry", np.zeros(rows.n)), dtype=float)
     _check_times(spec, rows, lower, upper, kind, entry)
+    _check_spells(spec, rows, lower, kind, entry)
     return lower, upper, kind, entry
 
 
@@ -142,6 +144,27 @@ def _check_times(
         (entry > lower) & (kind >= 2), str(spec.entry), entry,
         "a row in an interval enters before the interval begins: it was seen to be free of the event then.",
         "set lower to the entry time.", "row enters", "rows enter", "within its interval.",
+    )  # fmt: skip
+
+
+def _check_spells(spec: FlexibleSurvival, rows: Rows, time: FloatArray, kind: NDArray[np.int64], entry: FloatArray) -> None:
+    """Refuse spells of subjects whose covariates change: every late row enters when another row (of its group) is censored.
+
+    Each entry needs a censored row of its own: subjects who enter on a day on which some others leave are not taken for them.
+    """
+    late = entry > 0.0
+    if late.sum() < 2 or spec.entry is None:
+        return
+    own = rows.columns.get("frailty", rows.columns.get("group", np.zeros(rows.n, dtype=np.int64)))
+    ends = Counter(zip(own[kind == 1].tolist(), time[kind == 1].tolist(), strict=True))
+    starts = Counter(zip(own[late].tolist(), entry[late].tolist(), strict=True))
+    _refuse(
+        late & all(ends[at] >= count for at, count in starts.items()), spec.entry, entry,
+        "each row is one subject, whose covariates stay what they are. Spells of a subject whose covariates change do not add "
+        "up to one law: the clock that scale and shape drive would start anew with every spell.",
+        "give one row for each subject, with its covariates at entry; if these are different subjects, move their entry times "
+        "by less than the unit of measurement.", "row enters", "rows enter",
+        "exactly when another row is censored, like spells of one subject with time-dependent covariates.",
     )  # fmt: skip
 
 
