@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy import special
@@ -12,11 +10,17 @@ pytest.importorskip("pymc")
 
 from bayeskit import SpecificationError
 from bayeskit_models.benchmarks.decomposition import link_components, score_components
+from bayeskit_models.benchmarks.design import error_variance
 from bayeskit_models.benchmarks.moments import moments_of_counts
 from bayeskit_models.benchmarks.normal_nodes import POWERS, SIGMOID, normal_nodes
 
-CRUXEVAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "benchmarks" / "cruxeval_input_counts.parquet"
-
+# CRUXEval-input, 33 models x 800 items x 10 samples (crux-eval/eval-arena, commit 7f92b6e0; mostly MIT): abilities at the
+# maximum of the likelihood of `crossed` with an interaction, whose sds there are 7.028 (items) and 5.599 (model by item).
+CRUXEVAL = np.array([
+    3.5889, 6.0218, -1.7909, -0.5972, -0.5964, -0.0559, -3.2071, -2.1778, -2.402, -1.3957, -2.8461, -0.1231, -5.3258, -0.7292,
+    -1.6835, -5.4359, -0.6482, -2.9515, -0.0698, -0.1059, 5.0333, 5.5289, -1.7892, -3.3943, -2.3555, -10.1478, -6.0622, -4.195,
+    -0.5699, -4.2728, -4.7854, -3.1493, -1.6477,
+])  # fmt: skip
 ETA = np.array([-0.8, 0.3, 1.4])
 SDS = {"item_sd": 0.7, "model_item_sd": 0.4, "run_sd": 0.3, "template_sd": 0.5, "model_template_sd": 0.2}
 CHANCE = 0.2
@@ -136,6 +140,16 @@ def test_mean_squares_estimate_these_components():
     expected = [truth[n][0] for n in ("model", "item", "model_item", "within")] + [truth.mean[0]]
     error = np.std(found, axis=0) / np.sqrt(400)
     assert (np.abs(np.mean(found, axis=0) - expected) < 4 * error).all()
+
+
+def test_cruxeval_against_its_mean_squares():
+    """Likelihood and mean squares (.0182, .0869, .0987, .0417; mean .429) agree within 4 %: only one assumes normal effects."""
+    found = score_components(CRUXEVAL[None], item_sd=7.0276, model_item_sd=5.5995)
+    parts = [found[name][0] for name in ("model", "item", "model_item", "within")]
+    assert parts == pytest.approx([0.0182, 0.0869, 0.0987, 0.0417], rel=0.04)
+    assert found.mean[0] == pytest.approx(0.429, abs=0.004)
+    error = np.sqrt(2.0 * error_variance(found, {"items": 800, "samples": 10})[0])
+    assert error == pytest.approx(0.0160, rel=0.02)
 
 
 def test_one_model_and_no_facets():

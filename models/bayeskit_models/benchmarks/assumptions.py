@@ -8,6 +8,7 @@ import xarray as xr
 
 from bayeskit.assumptions import Assumption, Dial, Prior
 from bayeskit.errors import DataError, suggest
+from bayeskit_models.benchmarks.families import FAMILIES
 
 if TYPE_CHECKING:
     from bayeskit_models.benchmarks.model import BenchmarkVariance
@@ -15,13 +16,18 @@ if TYPE_CHECKING:
 __all__ = ["assumptions_of", "chance_dials", "effect_of", "spreads"]
 
 _WORDS = {
-    "item_sd": ("Items of a benchmark differ in difficulty by {s} log odds or so", 2.0),
-    "item_model_sd": ("Beyond its difficulty, an item suits some models more than others by {s} log odds or so", 1.0),
-    "cluster_sd": ("Items of one cluster share a difficulty, which varies by {s} log odds or so", 1.0),
-    "run_sd": ("Training runs of a model with other seeds differ by {s} log odds or so", 0.5),
-    "template_sd": ("Prompt templates move all models together by {s} log odds or so", 0.5),
-    "model_template_sd": ("A prompt template suits some models more than others by {s} log odds or so", 0.5),
+    "item_sd": ("Items of a benchmark differ in difficulty by {s} or so", 2.0),
+    "item_model_sd": ("Beyond its difficulty, an item suits some models more than others by {s} or so", 1.0),
+    "cluster_sd": ("Items of one cluster share a difficulty, which varies by {s} or so", 1.0),
+    "run_sd": ("Training runs of a model with other seeds differ by {s} or so", 0.5),
+    "template_sd": ("Prompt templates move all models together by {s} or so", 0.5),
+    "model_template_sd": ("A prompt template suits some models more than others by {s} or so", 0.5),
 }
+_MEANS = {
+    False: "The average model's log odds on a benchmark are within four of even odds, beyond chance.",
+    True: "The average model's score on a benchmark is within four units of the mean of the table.",
+}
+
 _BY_BENCHMARK = ("item_sd", "item_model_sd", "run_sd")
 """Standard deviations that differ between benchmarks where there are several."""
 
@@ -57,11 +63,12 @@ def effect_of(statistics: xr.Dataset, name: str) -> tuple[str, str] | None:
 def assumptions_of(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[Assumption, ...]:
     """Every assumption of a specification, in the order in which variables depend on one another."""
     models, benchmarks = statistics.sizes["model"], statistics.sizes["benchmark"]
-    out = [_items(spec, statistics), *_chance(spec, statistics)]
+    law, unit = spec.law, "units" if spec.law.linear else "log odds"
+    out = [_family(spec), _items(spec, statistics), *([] if law.linear else _chance(spec, statistics))]
     dims = ("benchmark",)
     out.append(
         Assumption(
-            "benchmark_mean", "The average model's log odds on a benchmark are within four of even odds, beyond chance.",
+            "benchmark_mean", _MEANS[law.linear],
             "hyper",
             Prior("Normal", dims=dims, mu=0.0, sigma=2.0),
         )
@@ -69,7 +76,7 @@ def assumptions_of(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[Ass
     if models > 1:
         out += [
             Assumption(
-                "ability_sd", "Models differ in ability by a log odd or so.", "hyper", Prior("HalfNormal", sigma=1.0)
+                "ability_sd", f"Models differ in ability by one of the {unit} or so.", "hyper", Prior("HalfNormal", sigma=1.0)
             ),
             Assumption(
                 "ability", "Abilities are about their mean as a normal sample: a model is shrunk towards the others.", "latent",
@@ -79,7 +86,7 @@ def assumptions_of(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[Ass
     if models > 1 and benchmarks > 1:
         out += [
             Assumption(
-                "model_benchmark_sd", "Beyond its ability, a model is better on some benchmarks by half a log odd or so.",
+                "model_benchmark_sd", f"Beyond its ability, a model is better on some benchmarks by half of the {unit} or so.",
                 "hyper", Prior("HalfNormal", sigma=0.5),
             ),
             Assumption(
@@ -89,7 +96,7 @@ def assumptions_of(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[Ass
         ]  # fmt: skip
     for name in spreads(statistics):
         sentence, scale = _WORDS[name]
-        out.append(Assumption(name, sentence.format(s=f"{scale:g}") + ".", "hyper", Prior("HalfNormal", sigma=scale)))
+        out.append(Assumption(name, sentence.format(s=f"{scale:g} {unit}") + ".", "hyper", Prior("HalfNormal", sigma=scale)))
         if name in _BY_BENCHMARK and benchmarks > 1:
             told = "This standard deviation differs between benchmarks by a factor of 1.6 or so."
             out.append(Assumption(f"{name}_ratio", told, "hyper", Prior("LogNormal", dims=dims, mu=0.0, sigma=0.5)))
@@ -97,7 +104,23 @@ def assumptions_of(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[Ass
         if effect is not None:
             sentence = f"Effects of {_EFFECTS[name][2]} are a normal sample, in units of their standard deviation."
             out.append(Assumption(effect[0], sentence, "latent", Prior("Normal", dims=(effect[1],), mu=0.0, sigma=1.0)))
+    if law.parameter is not None:
+        assert law.prior is not None
+        out.append(Assumption(law.parameter, law.sentence, "hyper", law.prior))
+        if benchmarks > 1:
+            prior = Prior("LogNormal", dims=dims, mu=0.0, sigma=law.ratio)
+            out.append(Assumption(f"{law.parameter}_ratio", law.ratio_sentence, "hyper", prior))
     return tuple(out)
+
+
+def _family(spec: BenchmarkVariance) -> Assumption:
+    words = {
+        "binomial": "Given everything that is named below, each answer is right or wrong by an independent chance.",
+        "beta_binomial": "Given everything that is named below, answers of one model to one item are alike beyond chance.",
+        "gaussian": "Given everything that is named below, scores are normal.",
+    }
+    choices = tuple(name for name, law in FAMILIES.items() if law.statistics == spec.law.statistics)
+    return Assumption("family", words[spec.family], "structural", setting="family", alternatives=choices)
 
 
 def _items(spec: BenchmarkVariance, statistics: xr.Dataset) -> Assumption:

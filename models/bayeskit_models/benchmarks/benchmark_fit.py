@@ -86,10 +86,10 @@ class BenchmarkFit(Fit):
             values = self.estimands[name].transpose("chain", "draw", ...).values
             return values.reshape(-1, *values.shape[2:]) if values.ndim == 4 else values.reshape(-1, 1, values.shape[-1])
         if items == "random":
-            return new_items_score(self.predictor)
+            return new_items_score(self.spec, self.predictor)
         from bayeskit_models.benchmarks.items import these_items_score
 
-        return these_items_score(self.predictor, self._need_statistics("speak of these items"))
+        return these_items_score(self.spec, self.predictor, self._need_statistics("speak of these items"))
 
     def _place(self, label: str, known: tuple[str, ...], what: str) -> int:
         if label not in known:

@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 
 from bayeskit_models.benchmarks.predictor import pooled, predictor_of
-from bayeskit_models.benchmarks.scores import expected_score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,9 +30,11 @@ def population_words(statistics: xr.Dataset, items: str) -> str:
     return "new " + " and ".join(["items", *there])
 
 
-def new_items_score(predictor: Predictor) -> NDArray[np.float64]:
+def new_items_score(spec: BenchmarkVariance, predictor: Predictor) -> NDArray[np.float64]:
     """Expected score (S, B, M) with every random effect averaged out: new items, seeds and templates."""
-    return expected_score(predictor.mean, predictor.total_sd()[:, :, None], predictor.chance[:, None])
+    centre, spread = predictor.unit
+    score = spec.law.mean(predictor.mean, predictor.total_sd()[:, :, None], predictor.chance[:, None])
+    return centre + spread * score
 
 
 def estimands_of(spec: BenchmarkVariance, draws: xr.Dataset, statistics: xr.Dataset, dials: Mapping[str, float]) -> xr.Dataset:
@@ -44,9 +45,9 @@ def estimands_of(spec: BenchmarkVariance, draws: xr.Dataset, statistics: xr.Data
     if spec.items == "fixed":
         from bayeskit_models.benchmarks.items import these_items_score
 
-        score = these_items_score(found, statistics)
+        score = these_items_score(spec, found, statistics)
     else:
-        score = new_items_score(found)
+        score = new_items_score(spec, found)
     words = population_words(statistics, spec.items)
     facts = {"units": "score", "headline": True}
     several = score.shape[1] > 1

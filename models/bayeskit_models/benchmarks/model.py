@@ -13,6 +13,7 @@ from bayeskit import Assumption, Column, ModelBuilder, Simulation
 from bayeskit.errors import SpecificationError, suggest
 from bayeskit_models.benchmarks.assumptions import assumptions_of
 from bayeskit_models.benchmarks.benchmark_fit import BenchmarkFit
+from bayeskit_models.benchmarks.families import FAMILIES, Family
 from bayeskit_models.benchmarks.statistics import AUTO, reduce_rows
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class BenchmarkVariance(ModelBuilder):
 
     Parameters
     ----------
-    model : str
-        Column of who answered.
+    model : str or None
+        Column of who answered; None where everything is about one model.
     benchmark, cluster, seed, sample, template : str or None
         Columns of the benchmark; of groups of items, such as the passage that several questions are about; of the training run
         (another seed is another trained model); of repeated answers to the same item, of which each may occur once; and of the
@@ -43,15 +44,26 @@ class BenchmarkVariance(ModelBuilder):
         Column of the score: 0 or 1, or with `trials` the number of successes. Empty cells are left out, never counted as 0.
     trials : str, optional
         Column of how many trials a row stands for.
-    family : {"binomial"}
-        Law of one score given the effects.
+    sd : str, optional
+        For rows that are summaries of continuous scores: the column of their standard deviation; `score` is then the mean of
+        `trials` scores. `from_summary` makes such a specification.
+    family : {"binomial", "beta_binomial", "gaussian"}
+        Law of one score given the effects: right or wrong; the same where repeated answers of a model to an item are more alike
+        than chance allows; or any number with a normal error, for which effects are in units of the score.
     chance : float or mapping of benchmark to float
         Probability of a success by guessing.
     items : {"random", "fixed"}
         Which items the answer is about: new ones like these, or these and no others.
     interaction : {"auto"} or bool
         Whether some items suit some models. It can be told from noise only where models answer items repeatedly, and "auto"
-        includes it where at least half of the pairs of model and item have repeats.
+        includes it where at least half of the pairs of model and item have repeats. (With family "beta_binomial" the law of the
+        answers says it.)
+    unit : (float, float), optional
+        Of continuous scores: what counts as 0 and as one unit in the priors. Not given: mean and standard deviation of all
+        scores; priors that follow the data cannot be calibrated.
+    method : {"nuts", "mode"}
+        How it is fitted where `fit` is not told: sampled, or by the Laplace approximation at the posterior mode, corrected and
+        judged by importance weights (for a million rows and more).
 
     Notes
     -----
@@ -59,7 +71,7 @@ class BenchmarkVariance(ModelBuilder):
     bars to evals, arXiv 2411.00640.
     """
 
-    model: str = field(default="model", kw_only=True)
+    model: str | None = field(default="model", kw_only=True)
     benchmark: str | None = field(default=AUTO, kw_only=True)
     item: str | None = field(default="item", kw_only=True)
     cluster: str | None = field(default=AUTO, kw_only=True)
@@ -68,16 +80,47 @@ class BenchmarkVariance(ModelBuilder):
     template: str | None = field(default=AUTO, kw_only=True)
     score: str = field(default="score", kw_only=True)
     trials: str | None = field(default=None, kw_only=True)
-    family: Literal["binomial"] = field(default="binomial", kw_only=True)
+    sd: str | None = field(default=None, kw_only=True)
+    family: Literal["binomial", "beta_binomial", "gaussian"] = field(default="binomial", kw_only=True)
     chance: Any = field(default=0.0, kw_only=True)
     items: Literal["random", "fixed"] = field(default="random", kw_only=True)
     interaction: Literal["auto"] | bool = field(default="auto", kw_only=True)
+    unit: Any = field(default=None, kw_only=True)
+    method: Literal["nuts", "mode"] = field(default="nuts", kw_only=True)
 
     fit_class: ClassVar[Any] = BenchmarkFit
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "chance", _read_chance(self.chance))
+        if isinstance(self.unit, list):
+            object.__setattr__(self, "unit", tuple(self.unit))
         _check(self)
+
+    @classmethod
+    def from_summary(cls, mean: str = "mean", sd: str = "sd", runs: str = "n", **settings: Any) -> Self:
+        """For a table of which each row is the summary of the scores of several training runs on a benchmark.
+
+        Parameters
+        ----------
+        mean, sd, runs : str
+            Columns of the mean score, of the standard deviation of the runs (divisor n - 1), and of their number.
+        **settings
+            Other settings, such as ``model=None`` for runs of one model.
+        """
+        fixed = {"item": None, "seed": None, "family": "gaussian", "score": mean, "sd": sd, "trials": runs}
+        return cls(**{**fixed, **settings})
+
+    @property
+    def law(self) -> Family:
+        """The law of one score."""
+        return FAMILIES[self.family]
+
+    @property
+    def no_calibration(self) -> str:
+        """Without `unit` the priors of continuous scores follow the data, and there is nothing to calibrate."""
+        if not self.law.linear or self.unit is not None:
+            return ""
+        return "give unit=(0.0, 1.0) or so; without it the priors follow each table's scores."
 
     def column_of(self, role: str) -> str:
         """Name of a facet's column, given or usual."""
@@ -103,7 +146,13 @@ class BenchmarkVariance(ModelBuilder):
             for r, told in words.items()
             if getattr(self, r) is not None and not (r == "cluster" and self.item is None)
         ]
-        if self.trials is None:
+        if self.law.linear:
+            out.append(Column("score", self.score, "number", "the score", allow_missing=True))
+            if self.trials is not None:
+                out.append(Column("trials", self.trials, "count", "how many scores the row is the mean of", low=1))
+            if self.sd is not None:
+                out.append(Column("sd", self.sd, "number", "the standard deviation of these scores", low=0.0))
+        elif self.trials is None:
             out.append(Column("score", self.score, "binary", "whether the answer was right", allow_missing=True))
         else:
             out.append(Column("score", self.score, "count", "how many trials succeeded", allow_missing=True))
@@ -216,7 +265,12 @@ def _read_chance(value: Any) -> float | tuple[tuple[str, float], ...]:
 
 
 def _check(spec: BenchmarkVariance) -> None:
-    for name, allowed in (("family", ("binomial",)), ("items", ("random", "fixed")), ("interaction", ("auto", True, False))):
+    for name, allowed in (
+        ("family", tuple(FAMILIES)),
+        ("items", ("random", "fixed")),
+        ("method", ("nuts", "mode")),
+        ("interaction", ("auto", True, False)),
+    ):
         value = getattr(spec, name)
         if value not in allowed or (name == "interaction" and not isinstance(value, str | bool)):
             listed = ", ".join(map(repr, allowed))
@@ -231,12 +285,40 @@ def _check(spec: BenchmarkVariance) -> None:
         ):
             if wrong:
                 raise SpecificationError(f"{name}={getattr(spec, name)!r} is about items; with item=None there are none.")
+    _check_scores(spec)
     if not isinstance(spec.chance, float) and spec.benchmark is None:
         raise SpecificationError("chance names benchmarks, but benchmark=None: give the column, or one number.")
     named = [
-        getattr(spec, r) for r in ("model", "benchmark", "item", "cluster", "seed", "sample", "template", "score", "trials")
+        getattr(spec, r)
+        for r in ("model", "benchmark", "item", "cluster", "seed", "sample", "template", "score", "trials", "sd")
     ]
     named = [n for n in named if n not in (None, AUTO)]
     twice = sorted({n for n in named if named.count(n) > 1})
     if twice:
         raise SpecificationError(f"The column {twice[0]!r} is named for two things: each needs a column of its own.")
+
+
+def _check_scores(spec: BenchmarkVariance) -> None:
+    """What goes with continuous scores and what with counts."""
+    counts = "('binomial' or 'beta_binomial')"
+    if spec.law.linear:
+        if spec.chance != 0.0:
+            raise SpecificationError(f"chance={spec.chance!r} is about right and wrong answers; family='gaussian' has none.")
+        if (spec.sd is None) != (spec.trials is None):
+            raise SpecificationError(
+                f"sd={spec.sd!r}, trials={spec.trials!r}: a summary of continuous scores needs both, their standard deviation and "
+                " how many there were; rows of single scores need neither."
+            )
+        if spec.unit is not None and not (
+            isinstance(spec.unit, tuple)
+            and len(spec.unit) == 2
+            and all(isinstance(x, int | float) and np.isfinite(x) for x in spec.unit)
+            and spec.unit[1] > 0
+        ):
+            raise SpecificationError(f"unit={spec.unit!r}: two numbers, what counts as 0 and how much is one unit (above 0).")
+        return
+    for name in ("sd", "unit"):
+        if getattr(spec, name) is not None:
+            raise SpecificationError(
+                f"{name}={getattr(spec, name)!r} is about continuous scores; the family is one of counts {counts}."
+            )

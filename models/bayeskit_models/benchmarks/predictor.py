@@ -35,7 +35,13 @@ class Predictor:
     sd : dict of str to (S, B)
         Standard deviation of every effect, by benchmark.
     chance : (B,)
-        Probability of a success by guessing.
+        Probability of a success by guessing; 0 for continuous scores.
+    outer : (S, B)
+        Standard deviation of the effect that is integrated out; 0 where none is.
+    own : (S, B)
+        The family's own parameter; 1 where it has none.
+    unit : (float, float)
+        What counts as 0 and as one unit on this scale: of continuous scores, in units of the score; (0, 1) otherwise.
     """
 
     mean: FloatArray
@@ -43,6 +49,9 @@ class Predictor:
     shift: FloatArray
     sd: dict[str, FloatArray]
     chance: FloatArray
+    outer: FloatArray
+    own: FloatArray
+    unit: tuple[float, float]
 
     def __len__(self) -> int:
         return len(self.mean)
@@ -88,5 +97,13 @@ def predictor_of(
         else:
             own = sd[name][:, statistics[f"{effect[1]}_benchmark"].values] * values[effect[0]]
             columns = columns + own[:, statistics[f"column_{effect[1]}"].values]
-    chance = np.array([float(dials[name]) for name in chance_dials(spec, statistics)])
-    return Predictor(mean, columns, shift, sd, chance)
+    law, none = spec.law, np.zeros(mean.shape[:2])
+    chance = np.zeros(benchmarks)
+    if not law.linear:
+        chance = np.array([float(dials[name]) for name in chance_dials(spec, statistics)])
+    own = np.ones(mean.shape[:2])
+    if law.parameter is not None:
+        own = values[law.parameter][:, None] * values.get(f"{law.parameter}_ratio", np.ones((1, benchmarks)))
+    outer = sd.get({"item": "item_sd", "run": "run_sd"}.get(str(statistics.attrs["integrated"]), ""), none)
+    centre, spread = (float(x) for x in statistics["unit_of_score"].values) if law.linear else (0.0, 1.0)
+    return Predictor(mean, columns, shift, sd, chance, np.broadcast_to(outer, none.shape), own, (centre, spread))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from bayeskit_models.benchmarks.statistics import ALL, AUTO
 if TYPE_CHECKING:
     from bayeskit_models.benchmarks.model import BenchmarkVariance
 
-__all__ = ["design_table", "simulate_rows"]
+__all__ = ["simulate_rows"]
 
 FloatArray = NDArray[np.float64]
 
@@ -34,7 +35,10 @@ def simulate_rows(
     sizes: Mapping[str, int],
 ) -> Simulation:
     """Draw parameters (unless given) and answers of a design; see `BenchmarkVariance.simulate`."""
-    statistics = spec.statistics(_crossed_table(spec, sizes)) if like is None else like
+    if like is None:
+        plain = replace(spec, unit=(0.0, 1.0)) if spec.law.linear and spec.unit is None else spec
+        like = plain.statistics(_crossed_table(spec, sizes))
+    statistics = like
     values = spec.draw_prior(statistics, rng, dials) if parameters is None else dict(parameters)
     values = {name: np.asarray(v, dtype=np.float64) for name, v in values.items()}
     found = predictor_of(spec, {n: v[None] for n, v in values.items()}, statistics, spec.set_dials(statistics, dials))
@@ -49,10 +53,13 @@ def simulate_rows(
     if "item_model_sd" in found.sd:
         both = rng.normal(size=(statistics.sizes["member"], models))[member, statistics["cell_group"].values[cell]]
         x = x + found.sd["item_model_sd"][0, benchmark] * both
-    guess = found.chance[benchmark]
     n = statistics["n"].values[cell].astype(np.int64)
-    k = rng.binomial(n, guess + (1.0 - guess) / (1.0 + np.exp(-x)))
-    return Simulation(design_table(spec, statistics, cell, member, k, n), values)
+    own = found.own[0, benchmark]
+    frame = _labels(spec, statistics, cell, member)
+    if spec.law.linear:
+        return Simulation(_continuous(spec, frame, found.unit, x, own, n, rng), values)
+    k = spec.law.counts(rng, x, n, found.chance[benchmark], own if spec.law.parameter else None)
+    return Simulation(_counted(spec, frame, k, n), values)
 
 
 def _answers(statistics: xr.Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -64,15 +71,10 @@ def _answers(statistics: xr.Dataset) -> tuple[NDArray[np.int64], NDArray[np.int6
     return ptr[unit[member]] + inside, member
 
 
-def design_table(
-    spec: BenchmarkVariance,
-    statistics: xr.Dataset,
-    cell: NDArray[np.int64],
-    member: NDArray[np.int64],
-    k: NDArray[np.int64],
-    n: NDArray[np.int64],
+def _labels(
+    spec: BenchmarkVariance, statistics: xr.Dataset, cell: NDArray[np.int64], member: NDArray[np.int64]
 ) -> pd.DataFrame:
-    """Rows as a user would bring them: one for each cell with its trials, or one for each trial."""
+    """Labels of the facets of every answer, in columns of the user's names."""
     column = statistics["cell_column"].values[cell]
     code = {
         "benchmark": statistics["column_benchmark"].values[column],
@@ -93,16 +95,45 @@ def design_table(
         {
             spec.column_of(role): statistics[names.get(role, f"{role}_label")].values.astype(str)[code[role]]
             for role in _ROLES
-            if role in code and (role != "benchmark" or list(statistics["benchmark"].values) != [ALL])
+            if role in code and (role not in ("benchmark", "model") or list(statistics[role].values) != [ALL])
         }
     )
+    return frame
+
+
+def _counted(spec: BenchmarkVariance, frame: pd.DataFrame, k: NDArray[np.int64], n: NDArray[np.int64]) -> pd.DataFrame:
+    """One row for each cell with its trials, or one for each trial."""
     if spec.trials is not None:
         return frame.assign(**{spec.score: k, spec.trials: n})
+    out, trial = _repeated(spec, frame, n)
+    return out.assign(**{spec.score: (trial < np.repeat(k, n)).astype(np.int64)})
+
+
+def _continuous(
+    spec: BenchmarkVariance,
+    frame: pd.DataFrame,
+    unit: tuple[float, float],
+    x: FloatArray,
+    noise: FloatArray,
+    n: NDArray[np.int64],
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """One row for each score, or the summaries of cells."""
     each = np.repeat(np.arange(len(frame)), n)
-    trial = np.arange(len(each)) - np.repeat(np.cumsum(n) - n, n)
-    hit = (trial < np.repeat(k, n)).astype(np.int64)
-    out = frame.iloc[each].reset_index(drop=True).assign(**{spec.score: hit})
-    return out if spec.sample in (None, AUTO) else out.assign(**{spec.sample: trial.astype(str)})
+    score = unit[0] + unit[1] * (x[each] + noise[each] * rng.normal(size=len(each)))
+    if spec.sd is None:
+        return _repeated(spec, frame, n)[0].assign(**{spec.score: score})
+    mean = np.bincount(each, score, len(frame)) / n
+    square = np.bincount(each, (score - mean[each]) ** 2, len(frame))
+    sd = np.sqrt(square / np.maximum(n - 1, 1))
+    return frame.assign(**{spec.score: mean, spec.sd: sd, spec.column_of("trials"): n})
+
+
+def _repeated(spec: BenchmarkVariance, frame: pd.DataFrame, n: NDArray[np.int64]) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Every row as often as it has trials, and which of its trials each is."""
+    out = frame.iloc[np.repeat(np.arange(len(frame)), n)].reset_index(drop=True)
+    trial = np.arange(len(out)) - np.repeat(np.cumsum(n) - n, n)
+    return (out if spec.sample in (None, AUTO) else out.assign(**{spec.sample: trial.astype(str)})), trial
 
 
 def _crossed_table(spec: BenchmarkVariance, sizes: Mapping[str, int]) -> pd.DataFrame:
@@ -115,11 +146,6 @@ def _crossed_table(spec: BenchmarkVariance, sizes: Mapping[str, int]) -> pd.Data
         place = np.unique(frame[spec.item], return_inverse=True)[1] % sizes["cluster"]
         frame[spec.cluster] = [f"c{p + 1:0{len(str(sizes['cluster']))}d}" for p in place]
     if spec.trials is not None:
-        return frame.assign(**{spec.score: 0, spec.trials: sizes["sample"]})
-    each = np.repeat(np.arange(len(frame)), sizes["sample"])
-    out = frame.iloc[each].reset_index(drop=True).assign(**{spec.score: 0})
-    return (
-        out
-        if spec.sample in (None, AUTO)
-        else out.assign(**{spec.sample: np.tile(np.arange(sizes["sample"]), len(frame)).astype(str)})
-    )
+        extra = {} if spec.sd is None else {spec.sd: 0.0}
+        return frame.assign(**{spec.score: 0, spec.trials: sizes["sample"], **extra})
+    return _repeated(spec, frame, np.full(len(frame), sizes["sample"]))[0].assign(**{spec.score: 0})

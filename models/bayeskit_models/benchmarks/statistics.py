@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayeskit.errors import DataError
+from bayeskit_models.benchmarks.centring import centring_weight
 
 if TYPE_CHECKING:
     from bayeskit import Rows
@@ -28,8 +29,9 @@ AUTO = "auto"
 """Setting of a facet: the column of its usual name where the table has one."""
 
 ALL = "all"
-"""Name of the benchmark where the table names none."""
+"""Name of the benchmark, or the model, where the table names none."""
 
+_DEPARTURE, _RUN = 0.5, 0.3  # typical effects of model x benchmark and of runs, for the sampler's coordinates
 _GROUPS_WITH_REPEATS = 0.5  # share of model x item groups with repeats from which their interaction is estimated
 
 
@@ -39,7 +41,8 @@ def reduce_rows(spec: BenchmarkVariance, rows: Rows) -> xr.Dataset:
     if not len(kept):
         raise DataError("every score is missing.", column=spec.score, rule="some rows have a score.", fix="check the column.")
     code = {r: np.asarray(v)[kept] for r, v in rows.columns.items()}
-    code.setdefault("benchmark", np.zeros(len(kept), dtype=np.int64))
+    for role in ("benchmark", "model"):
+        code.setdefault(role, np.zeros(len(kept), dtype=np.int64))
     column, facets = _columns(spec, rows, code)
     unit, home = _units(spec, rows, code, facets)
     cells = _cells(spec, rows, code, kept, unit, column)
@@ -51,6 +54,9 @@ def reduce_rows(spec: BenchmarkVariance, rows: Rows) -> xr.Dataset:
     if cluster is not None:
         data["cluster_benchmark"] = (("cluster_place",), cluster[1])
         data["cluster_code"] = (("cluster_place",), cluster[2])
+    unit_of_score = cells.pop("unit_of_score", None)
+    if unit_of_score is not None:
+        data["unit_of_score"] = (("end",), unit_of_score)
     folded = fold_units(cells, home["benchmark"], None if cluster is None else cluster[0])
     data |= folded
     order = np.argsort(data["member_unit"][1], kind="stable")
@@ -58,7 +64,7 @@ def reduce_rows(spec: BenchmarkVariance, rows: Rows) -> xr.Dataset:
     data |= {f"member_{k}": (("member",), v[order]) for k, v in home.items()}
     data["missing"] = ((), int(rows.n - len(kept)))
     coords: dict[str, Any] = {
-        "model": list(rows.levels["model"]),
+        "model": list(rows.levels.get("model", (ALL,))),
         "benchmark": list(rows.levels.get("benchmark", (ALL,))),
     }
     coords |= {
@@ -66,6 +72,7 @@ def reduce_rows(spec: BenchmarkVariance, rows: Rows) -> xr.Dataset:
     }
     integrated = "item" if "item" in rows.columns else "run" if "seed" in rows.columns else "none"
     interaction = _interaction(spec, integrated, data)
+    data |= _centring(spec, integrated, interaction, data)
     return xr.Dataset(data, coords=coords, attrs={"integrated": integrated, "interaction": int(interaction)})
 
 
@@ -133,20 +140,44 @@ def _cells(
         _check_repeats(spec, rows, code, kept, unit, column)
     score = code["score"].astype(np.float64)
     trials = code["trials"].astype(np.float64) if "trials" in code else np.ones(len(score))
+    size = int(column.max()) + 1
+    found, place = np.unique(unit * size + column, return_inverse=True)
+    place = place.reshape(-1)
+    out = {
+        "unit": found // size, "column": found % size, "n": np.bincount(place, trials, len(found)),
+        "group": np.bincount(place, code["model"], len(found)) // np.bincount(place, minlength=len(found)),
+    }  # fmt: skip
+    if spec.law.linear:
+        return out | _sums(spec, code, score, trials, place)
     over = np.flatnonzero(score > trials)
     if len(over):
         raise DataError(
             f"{len(over)} rows have more successes than trials.", column=spec.score, rows=kept[over[:1000]].tolist(),
             found=len(over), values=score[over[:5]].tolist(), rule="0 <= score <= trials.", fix="correct the counts.",
         )  # fmt: skip
-    size = int(column.max()) + 1
-    found, place = np.unique(unit * size + column, return_inverse=True)
-    place = place.reshape(-1)
-    return {
-        "unit": found // size, "column": found % size,
-        "k": np.bincount(place, score, len(found)), "n": np.bincount(place, trials, len(found)),
-        "group": np.bincount(place, code["model"], len(found)) // np.bincount(place, minlength=len(found)),
-    }  # fmt: skip
+    return out | {"k": np.bincount(place, score, len(found))}
+
+
+def _sums(
+    spec: BenchmarkVariance, code: dict[str, Any], score: FloatArray, trials: FloatArray, place: IntArray
+) -> dict[str, NDArray[Any]]:
+    """Of continuous scores: what counts as 0 and 1, and in that unit the sum of each cell and the squares about its mean."""
+    spread = code["sd"].astype(np.float64) if "sd" in code else np.zeros(len(score))
+    middle = float(np.average(score, weights=trials))
+    away = float(np.sqrt(np.average((score - middle) ** 2 + spread**2, weights=trials)))
+    if spec.unit is None and not away > 0.0:
+        raise DataError(
+            f"every score is {middle:g}.",
+            column=spec.score,
+            rule="scores differ.",
+            fix="check the column: nothing can be learned.",
+        )
+    unit = (middle, away) if spec.unit is None else spec.unit
+    y, sd = (score - unit[0]) / unit[1], spread / unit[1]
+    n, total = (np.bincount(place, w) for w in (trials, trials * y))
+    about = np.divide(total, n, out=np.zeros_like(total), where=n > 0.0)
+    square = np.bincount(place, trials * (y - about[place]) ** 2 + np.maximum(trials - 1.0, 0.0) * sd**2)
+    return {"total": total, "square": square, "unit_of_score": np.array(unit, dtype=np.float64)}
 
 
 def _check_repeats(
@@ -173,11 +204,12 @@ def fold_units(
     """
     units = len(benchmark)
     size = np.bincount(cells["unit"], minlength=units)
+    sums = ("column", *(name for name in ("k", "n", "total", "square") if name in cells))
     ptr = np.concatenate([[0], np.cumsum(size)])
     marks = []
     for salt in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F):
         mixed = np.zeros(len(cells["unit"]), dtype=np.uint64)
-        for name in ("column", "k", "n"):
+        for name in sums:
             mixed = _mix(mixed ^ np.ascontiguousarray(cells[name], dtype=np.float64).view(np.uint64), salt)
         mark = np.add.reduceat(mixed, ptr[:-1])
         for extra in (benchmark, size, np.zeros(units, dtype=np.int64) if cluster is None else cluster + 1):
@@ -189,7 +221,7 @@ def fold_units(
     rank[order] = np.arange(len(order))
     first, place = first[order], rank[place.reshape(-1)]
     twin = np.repeat(ptr[first[place]] - ptr[:-1], size) + np.arange(len(cells["unit"]))
-    if not all((cells[name] == cells[name][twin]).all() for name in ("column", "k", "n")):
+    if not all((cells[name] == cells[name][twin]).all() for name in sums):
         raise AssertionError("two different items had the same marks")
     taken = np.concatenate([np.arange(ptr[u], ptr[u + 1]) for u in first]) if len(first) < units else np.arange(ptr[-1])
     out: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
@@ -198,10 +230,10 @@ def fold_units(
         "unit_weight": (("unit",), np.bincount(place, minlength=len(first)).astype(np.float64)),
         "cell_column": (("cell",), cells["column"][taken]),
         "cell_group": (("cell",), cells["group"][taken].astype(np.int64)),
-        "k": (("cell",), cells["k"][taken]),
-        "n": (("cell",), cells["n"][taken]),
+        "cell_unit": (("cell",), np.repeat(np.arange(len(first)), size[first])),
         "member_unit": (("member",), place),
     }
+    out |= {name: (("cell",), cells[name][taken]) for name in sums[1:]}
     if cluster is not None:
         out["unit_cluster"] = (("unit",), cluster[first])
     return out
@@ -215,9 +247,25 @@ def _mix(x: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
     return np.asarray(x ^ (x >> np.uint64(31)))
 
 
+def _centring(
+    spec: BenchmarkVariance, integrated: str, interaction: bool, data: dict[str, Any]
+) -> dict[str, tuple[tuple[str, ...], float]]:
+    """Weights of the sampler's coordinates; they change no answer."""
+    unit = data["cell_unit"][1]
+    weight = data["unit_weight"][1][unit]
+    pairs = len(np.unique(data["column_model"][1] + 1j * data["column_benchmark"][1]))
+    answers = weight.sum() if interaction else float((weight * data["n"][1]).sum())
+    runs = len(data["run_model"][1]) if "run_model" in data else 0
+    noise = _RUN**2 * pairs / runs if runs else 0.0
+    out = {"centring_model_benchmark": ((), centring_weight(_DEPARTURE, answers / pairs, noise, linear=spec.law.linear))}
+    if runs and integrated == "item":
+        out["centring_run"] = ((), centring_weight(_RUN, answers / runs, linear=spec.law.linear))
+    return out
+
+
 def _interaction(spec: BenchmarkVariance, integrated: str, data: dict[str, Any]) -> bool:
     """Whether the interaction of model and item is a variable of its own."""
-    if integrated != "item" or spec.interaction is False:
+    if integrated != "item" or spec.interaction is False or spec.family == "beta_binomial":
         return False
     if spec.interaction is True:
         return True

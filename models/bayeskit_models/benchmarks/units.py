@@ -89,9 +89,8 @@ def drop_units(statistics: xr.Dataset, by: str, places: NDArray[np.int64]) -> xr
         keep = np.setdiff1d(np.arange(statistics.sizes["member"]), places)
         return statistics.assign(unit_weight=(("unit",), weight)).isel(member=keep).assign_attrs(statistics.attrs)
     gone = np.isin(_home(statistics, by)[1], places)
-    return statistics.assign(
-        k=(("cell",), np.where(gone, 0.0, statistics["k"].values)), n=(("cell",), np.where(gone, 0.0, statistics["n"].values))
-    )
+    sums = [name for name in ("k", "n", "total", "square") if name in statistics]
+    return statistics.assign({name: (("cell",), np.where(gone, 0.0, statistics[name].values)) for name in sums})
 
 
 def unit_effects(
@@ -99,7 +98,7 @@ def unit_effects(
 ) -> FloatArray:
     """What each unit adds to the log likelihood, shape (chains, draws, units)."""
     found = predictor_of(spec, pooled(draws), statistics, dials)
-    whole = log_units(found, statistics)
+    whole = log_units(spec, found, statistics)
     if _integrated(statistics, by):
         out = whole[:, statistics["member_unit"].values]
     else:
@@ -108,29 +107,26 @@ def unit_effects(
         out = np.empty((len(found), size))
         for place in range(size):
             less = drop_units(statistics, by, np.array([place]))
-            out[:, place] = (whole - log_units(found, less)) @ weight
+            out[:, place] = (whole - log_units(spec, found, less)) @ weight
     return out.reshape(draws.sizes["chain"], draws.sizes["draw"], -1)
 
 
-def log_units(found: Predictor, statistics: xr.Dataset, fine: float = 1.0) -> FloatArray:
+def log_units(spec: BenchmarkVariance, found: Predictor, statistics: xr.Dataset, fine: float = 1.0) -> FloatArray:
     """Log likelihood of ONE of each unit, shape (S, U); `fine` is 2 for half the spacing of the nodes."""
-    k, n, column = (statistics[x].values for x in ("k", "n", "cell_column"))
-    ptr, home = statistics["unit_ptr"].values, statistics["unit_benchmark"].values
-    integrated = statistics.attrs["integrated"]
-    if integrated == "none":
+    law, home = spec.law, statistics["unit_benchmark"].values
+    if law.name == "binomial" and statistics.attrs["integrated"] == "none":
+        k, n, column = (statistics[x].values for x in ("k", "n", "cell_column"))
         x, guess = found.columns[:, column], found.chance[home]
-        p = guess + (1.0 - guess) / (1.0 + np.exp(-x))
-        miss = np.log1p(-guess) - np.logaddexp(0.0, x)
-        hit = np.where(guess == 0.0, -np.logaddexp(0.0, -x), np.log(p))
-        return np.asarray(k * hit + (n - k) * miss)
-    from bayeskit_models.benchmarks.crossed import unit_log_likelihood
-
-    outer = found.sd["item_sd" if integrated == "item" else "run_sd"]
-    inner = found.sd.get("item_model_sd", np.zeros_like(outer))
-    group = statistics["cell_group"].values
+        hit = np.where(guess == 0.0, -np.logaddexp(0.0, -x), np.log(guess + (1.0 - guess) / (1.0 + np.exp(-x))))
+        return np.asarray(k * hit + (n - k) * (np.log1p(-guess) - np.logaddexp(0.0, x)))
+    design = [statistics[x].values for x in ("unit_ptr", "unit_benchmark", "cell_column", "cell_group")]
+    inner = found.sd.get("item_model_sd", np.zeros_like(found.outer))
+    nodes = () if law.linear else (np.array([fine]),)
     out = np.empty((len(found), len(home)))
     for s in range(len(found)):
-        out[s] = unit_log_likelihood(
-            found.columns[s], found.shift[s], outer[s], inner[s], found.chance, ptr, home, column, group, k, n, np.array([fine])
-        )
-    return out
+        given = law.given(found, s, inner)
+        out[s] = law.module.unit_log_likelihood(*given, *design, *law.cells(statistics), *nodes)
+    if not law.linear:
+        return out
+    seen = np.bincount(statistics["cell_unit"].values, statistics["n"].values, len(home))
+    return out - seen * np.log(found.unit[1])  # densities are of the user's scores

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,9 +54,22 @@ def _one(fit: BenchmarkFit, place: int, scale: str) -> Components:
     take = thinned(len(found))
     sds = {_ARGUMENTS[name]: v[take, place] for name, v in found.sd.items()}
     eta = np.ascontiguousarray(found.mean[take, place])
+    own = found.own[take, place]
+    if fit.spec.law.linear:
+        centre, spread = found.unit
+        sds = {name: spread * v for name, v in sds.items()}
+        label = "variance components of one score"
+        within = (spread * own) ** 2
+        return link_components(centre + spread * eta, within=within, label=label, units="squared score", **sds)
     if scale == "link":
         return link_components(eta, **sds)
-    return score_components(eta, chance=float(found.chance[place]), **sds)
+    out = score_components(eta, chance=float(found.chance[place]), **sds)
+    if fit.spec.family != "beta_binomial":
+        return out
+    alike = 1.0 / (1.0 + own)  # correlation of the answers of a model to an item, given the difficulty of the item
+    within = out.draws["within"]
+    both = out.draws.get("model_item", 0.0) + within * alike
+    return replace(out, draws={**out.draws, "model_item": both, "within": within * (1.0 - alike)})
 
 
 def sizes_of(fit: BenchmarkFit) -> dict[str, int]:
@@ -140,6 +154,10 @@ def pass_at_k_of(fit: BenchmarkFit, ks: Sequence[int], benchmark: str | None, pr
     place = fit._place(_named(fit, benchmark), fit.benchmarks, "benchmark")
     found = fit.predictor
     take = thinned(len(found))
+    if fit.spec.family != "binomial":
+        raise SpecificationError(
+            f"pass_at_k: it is about right and wrong answers of family 'binomial', not {fit.spec.family!r}."
+        )
     draws = pass_at_k_new_items(found.mean[take, place], found.total_sd()[take, place], ks, chance=float(found.chance[place]))
     tail = (1.0 - prob) / 2.0
     low, high = np.quantile(draws, (tail, 1.0 - tail), axis=0)
