@@ -13,6 +13,7 @@ from .errors import DataError as DataError
 from .errors import SamplingError as SamplingError
 from .errors import SpecificationError as SpecificationError
 from .errors import StorageError as StorageError
+from .errors import UnreliableDrawsError as UnreliableDrawsError
 from .errors import UnreliableWeightsError as UnreliableWeightsError
 from .fit import Fit as Fit
 from .graph import Graph as Graph

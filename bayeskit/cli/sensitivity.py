@@ -15,7 +15,7 @@ from bayeskit.errors import SpecificationError, suggest
 from bayeskit.progress import SamplingProgress
 
 if TYPE_CHECKING:
-    from bayeskit.sensitivity.document import Answered
+    from bayeskit.report.answers import Answered
 
 _FAIL_ON = {"sensitive": ("sensitive", "conflict"), "unreliable": ("unreliable", "not computed")}
 _MOST = 100  # values of one dial
