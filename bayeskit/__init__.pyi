@@ -8,6 +8,8 @@ from .calibration import calibrate as calibrate
 from .checks import CheckResult as CheckResult
 from .checks import Status as Status
 from .checks import Verdict as Verdict
+from .comparison import Comparison as Comparison
+from .comparison import compare as compare
 from .errors import BayeskitError as BayeskitError
 from .errors import DataError as DataError
 from .errors import SamplingError as SamplingError

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Answered", "answer_blocks", "frame_table", "sensitivity_section", "titled"]
 
 _MOST = 30  # rows of a table in a document; the results themselves have all
+_FINE = 8  # rows that a table of states has at least, "ok" ones among them
 _QUICK = (
     "Every top-level prior and constraint against every headline quantity, from the draws of this fit: it takes no refit, and "
     "does not reach assumptions without a density. Where an answer is said to rest on an assumption, that is no error: it is "
@@ -87,8 +88,19 @@ def answer_blocks(found: Any) -> list[Block]:
     if hasattr(found, "plot") and len(frame):
         picture = _picture(found)
         blocks += [] if picture is None else [picture]
-    blocks.append(frame_table(frame))
+    blocks.append(frame_table(*_telling(frame)))
     return blocks
+
+
+def _telling(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Rows that say something: where most of them are "ok", those stay out but for the first few; the caption counts them."""
+    if "state" not in frame.columns:
+        return frame, ""
+    fine = frame["state"] == "ok"
+    kept = ~fine | (fine.cumsum() <= max(0, _FINE - int((~fine).sum())))
+    left = int((~kept).sum())
+    told = f"{left} more rows are ok: the quantity hardly moves." if left else ""
+    return frame[kept], told
 
 
 def _picture(found: Any) -> Figure | None:

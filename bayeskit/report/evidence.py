@@ -106,7 +106,9 @@ def _all(*finders: Finder) -> Finder:
 def _equations(report: Report) -> str:
     """Formulas beyond the list of priors: lines of the model's own."""
     for where, table in _tables(report, "assumptions"):
-        priors = {format_cell(row[2]) for row in table.rows if len(row) > 2}
+        if table.columns[:3] != ("Name", "In words", "In numbers"):
+            continue
+        priors = {format_cell(row[2]) for row in table.rows}
         for block in where.blocks:
             if isinstance(block, Code) and any(line and line not in priors for line in block.text.splitlines()):
                 return f"{where.title}: {block.caption.partition(':')[0]}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["model_checks_section"]
 
-_MOST = 30  # quantities of a table
+_MOST = {"prior": 12, "posterior": 30}  # quantities of a table
 _THIN = 1000  # draws of leave-one-out
 _SOURCES = (
     ("prior", "Prior predictive check: what the model expected before it saw the table."),
@@ -43,22 +43,21 @@ def _predictive(fit: Fit, source: Any, title: str, request: Request) -> list[Blo
         found = fit.predictive_check(source, draws=request.replicate)
     except (BayeskitError, NotImplementedError, ValueError) as error:
         return [Note("not computed", f"No {source} predictive check.", (str(error),))]
-    # A table holds so many replications that its quantiles have this relative error, near enough for digits.
-    order = np.argsort(-np.abs(found.tail - 0.5), kind="stable")[:_MOST]
+    order = np.argsort(-np.abs(found.tail - 0.5), kind="stable")[: _MOST[source]]
     frame = found.table
     errors = found.replicated.std(0) / np.sqrt(len(found.replicated))
     rows: list[tuple[Cell, ...]] = []
     for i in order:
         row, e = frame.iloc[int(i)], float(errors[i])
-        numbers = (Number(float(row["observed"]), e), Number(float(row["median"]), e))
+        numbers = (Number(float(row["observed"])), Number(float(row["median"]), e))
         ends = (Number(float(row["lower"]), 2 * e), Number(float(row["upper"]), 2 * e))
         rows.append((found.names[int(i)], *numbers, *ends, Number(float(row["share_below"]), 0.01)))
     heads = ("Quantity", "Observed", "Replicated, median", "2.5 %", "97.5 %", "Share below the observed")
     caption = (
         f"{title} Central 95 % of {len(found.replicated)} replicated tables; a share near 0 or 1 is what was not expected."
     )
-    if len(found.names) > _MOST:
-        caption += f" The {_MOST} of {len(found.names)} quantities that are farthest from the middle."
+    if len(found.names) > len(order):
+        caption += f" The {len(order)} of {len(found.names)} quantities that are farthest from the middle."
     text = f"{found.headline[:1].upper()}{found.headline[1:]}"
     lead = Note("warn", text) if found.outside and source == "posterior" else Paragraph(text)
     return [lead, Table(heads, tuple(rows), caption)]

@@ -119,3 +119,7 @@ def _refuse(word):
 
 def _told(cell):
     return "–" if cell is None else cell if isinstance(cell, str) else cell["text"]
+
+
+READERS = {".html": html_tables, ".md": markdown_tables, ".tex": latex_tables, ".csv": csv_tables, ".json": json_tables}
+"""By suffix: the text of a file to its tables, each a list of rows of printed cells, headings first."""

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from fake_fit import make_fit
 from hostile import NASTY
-from report_parsers import csv_tables, html_tables, json_tables, latex_tables, markdown_tables, plain, unlatex
+from report_parsers import READERS, markdown_tables, plain, unlatex
 
 from bayeskit.report import Code, Note, Number, Paragraph, Report, Section, Table, build_report, render
 from bayeskit.report.content import is_numeric
@@ -23,8 +23,6 @@ from bayeskit.report.machine import SCHEMA, to_json
 from bayeskit.report.markdown import LIMIT, to_markdown
 from bayeskit.report.render import RENDERERS
 from bayeskit.report.spreadsheet import COLUMNS, to_csv
-
-READERS = {".html": html_tables, ".md": markdown_tables, ".tex": latex_tables, ".csv": csv_tables, ".json": json_tables}
 
 
 def tables_of(report, suffix):
