@@ -101,13 +101,11 @@ def _marked(sections: tuple[Section, ...], verdict: Verdict, request: Request) -
     """Label every number that rests on draws which are not to be relied on."""
     if request.on_fail == "allow":
         return sections
-    if verdict.status is Status.FAIL:
-        return marked(sections, FAILED)
-    if verdict.partial:
-        return marked(sections, PARTIAL, provisional=True)
-    if verdict.exit_code:
-        return marked(sections, UNCHECKED, provisional=True)
-    return sections
+    if not verdict.exit_code:
+        return sections
+    failed = verdict.status is Status.FAIL
+    label = FAILED if failed else PARTIAL if verdict.partial else UNCHECKED
+    return marked(sections, label, not failed, lambda section: section.id != "results")
 
 
 def _subtitle(fit: Fit) -> str:

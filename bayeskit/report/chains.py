@@ -90,7 +90,7 @@ def trace_plot(draws: FloatArray, label: str, caption: str = "") -> Figure:
         page.axes.plot(at, chain[::step], color=look.colour, lw=0.8, alpha=0.8, label=f"chain {c + 1}")
     page.axes.set_xlim(0, max(draws.shape[1] - 1, 1))
     page.axes.set_xlabel("draw after warm-up")
-    page.axes.set_ylabel(label_text(label, 40), parse_math=False)
+    page.axes.set_ylabel(label_text(label, 26), parse_math=False)
     page.axes.grid(axis="y")
     told = "; ".join(
         f"chain {c + 1} mean {format_number(float(d.mean()))}, sd {format_number(float(d.std()))}" for c, d in enumerate(draws)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any, Literal
@@ -264,19 +264,25 @@ class Report:
         return tuple(b for s in self.sections for b in s.blocks if isinstance(b, Table))
 
 
-def marked(sections: Iterable[Section], mark: str, provisional: bool = False) -> tuple[Section, ...]:
-    """Return the sections with every table, every figure and every text with numbers labelled as not to be relied on."""
+def marked(
+    sections: Iterable[Section], mark: str, provisional: bool = False, texts: Callable[[Section], bool] = lambda section: True
+) -> tuple[Section, ...]:
+    """Return the sections with tables, figures and texts with numbers labelled as not to be relied on.
+
+    `texts` says of which sections texts are labelled: those that explain how to read numbers need not be.
+    """
     return tuple(
-        dataclasses.replace(s, blocks=tuple(_marked(block, mark, provisional) for block in s.blocks)) for s in sections
+        dataclasses.replace(s, blocks=tuple(_marked(block, mark, provisional, texts(s)) for block in s.blocks))
+        for s in sections
     )
 
 
-def _marked(block: Block, mark: str, provisional: bool) -> Block:
+def _marked(block: Block, mark: str, provisional: bool, texts: bool) -> Block:
     if isinstance(block, Table):
         return dataclasses.replace(block, mark=mark, provisional=provisional)
     if isinstance(block, Figure):
         return dataclasses.replace(block, alt=f"{mark}. {block.alt}", mark=mark)
-    if isinstance(block, Paragraph) and any(c.isdigit() for c in block.text):
+    if texts and isinstance(block, Paragraph) and any(c.isdigit() for c in block.text):
         return dataclasses.replace(block, mark=mark)
     return block
 

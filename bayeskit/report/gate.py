@@ -68,7 +68,8 @@ def checks_section(verdict: Verdict, more: tuple[Block, ...] = ()) -> Section:
 
 
 def _title(result: CheckResult) -> str:
-    return _TITLES.get(result.name, result.name.replace("_", " "))
+    told = result.name.replace("_", " ")
+    return _TITLES.get(result.name, told[:1].upper() + told[1:])
 
 
 def _worst_table(result: CheckResult) -> Table:

@@ -52,7 +52,9 @@ def _finalize(value: Any) -> Any:
 
 def _cell(cell: Cell) -> str:
     text = format_cell(cell)
-    return text.replace("-", "−") if not isinstance(cell, str) else text
+    if isinstance(cell, str):
+        return text if text.strip() else "–"  # an empty heading of a row is nothing to a screen reader
+    return text.replace("-", "−")
 
 
 def _source(figure: Figure) -> str:
