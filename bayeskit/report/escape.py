@@ -7,6 +7,7 @@ import re
 import unicodedata
 
 __all__ = [
+    "SIGNS_OF_LATEX",
     "clean",
     "csv_text",
     "file_name",
@@ -147,7 +148,7 @@ def json_text(text: str) -> str:
 # -- LaTeX
 # --------------------------------------------------------------------------------------------------------
 
-_LATEX = {
+SIGNS_OF_LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "#": r"\#", "$": r"\$", "%": r"\%", "&": r"\&", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
     "`": r"\textasciigrave{}", "'": r"\textquotesingle{}", '"': r"\textquotedbl{}", "[": "{[}", "]": "{]}", "*": "{*}",
@@ -169,7 +170,7 @@ _LATEX = {
 
 def latex_text(text: object) -> str:
     """Return text as one line of LaTeX in which nothing is a command, a comment or mathematics of the text's own."""
-    return "".join(_LATEX.get(c, c) for c in one_line(text))
+    return "".join(SIGNS_OF_LATEX.get(c, c) for c in one_line(text))
 
 
 def latex_code(text: object) -> str:

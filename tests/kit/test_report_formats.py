@@ -17,7 +17,17 @@ from report_parsers import READERS, markdown_tables, plain, unlatex
 
 from bayeskit.report import Code, Note, Number, Paragraph, Report, Section, Table, build_report, render
 from bayeskit.report.content import is_numeric
-from bayeskit.report.escape import clean, csv_text, file_name, json_text, latex_code, latex_text, one_line, shortened
+from bayeskit.report.escape import (
+    SIGNS_OF_LATEX,
+    clean,
+    csv_text,
+    file_name,
+    json_text,
+    latex_code,
+    latex_text,
+    one_line,
+    shortened,
+)
 from bayeskit.report.latex import to_latex
 from bayeskit.report.machine import SCHEMA, to_json
 from bayeskit.report.markdown import LIMIT, to_markdown
@@ -162,11 +172,10 @@ def test_hostile_labels_come_back_as_text(suffix):
 
 COMMANDS = set(
     r"""\fbox \parbox \linewidth \textbf \section \subsection \begin \end \item \small \caption \toprule \midrule \bottomrule
-    \endhead \endfoot \sout \raggedright \arraybackslash \noindent \texttt \par \textbackslash \textasciicircum \textasciitilde
-    \textless \textgreater \textbar \textasciigrave \textquotesingle \textquotedbl \ensuremath \infty \leq \geq \approx \pm
-    \times \cdot \surd \in \rightarrow \\ \{ \} \# \$ \% \& \_""".split()  # noqa: SIM905
+    \endhead \endfoot \sout \raggedright \arraybackslash \noindent \texttt \par
+    \\ \{ \} \# \$ \% \& \_""".split()  # noqa: SIM905
 )
-LETTERS = {rf"\{n}" for n in "alpha beta gamma delta theta kappa lambda mu sigma tau".split()}  # noqa: SIM905
+SIGNS = {command for sign in SIGNS_OF_LATEX.values() for command in re.findall(r"\\[a-zA-Z]+", sign)}
 ENVIRONMENTS = {"document", "itemize", "quote", "longtable"}
 
 
@@ -177,7 +186,7 @@ def check_latex(text):
     preamble, _, body = rest.partition("\\begin{document}\n")
     body = body.removesuffix("\\end{document}\n")
     used = set(re.findall(r"\\(?:[a-zA-Z]+|.)", body))
-    assert used <= COMMANDS | LETTERS, used - COMMANDS - LETTERS
+    assert used <= COMMANDS | SIGNS, used - COMMANDS - SIGNS
     assert set(re.findall(r"\\(?:begin|end)\{(\w+)\}", body)) <= ENVIRONMENTS
     told = re.sub(r"\\begin\{longtable\}\{(?:[lrc]|>\{[\\a-z]+\}p\{[\d.]+\\linewidth\})+\}", "", body)
     bare = re.sub(r"\\(?:[a-zA-Z]+|.)", "", told)
