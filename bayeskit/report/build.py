@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from bayeskit.errors import UnreliableDrawsError
@@ -77,10 +78,12 @@ def build_report(
         With ``on_fail="raise"``, where the draws are not to be relied on.
     """
     request = Request(prob, kind, sensitivity, dict(author or {}), suppress_below, on_fail, replicate)
-    verdict = fit.verdict
-    if on_fail == "raise" and verdict.exit_code:
-        raise UnreliableDrawsError(f"No report is written (on_fail='raise'). {verdict}")
     with suppressing(suppress_below):
+        # checks tell counts too, and a verdict that was worked out before tells them all: a copy works out its own
+        fit = replace(fit) if suppress_below else fit
+        verdict = fit.verdict
+        if on_fail == "raise" and verdict.exit_code:
+            raise UnreliableDrawsError(f"No report is written (on_fail='raise'). {verdict}")
         asked = sensitivity_section(fit, request)
         answers = (*results_sections(fit, request), *asked, *model_checks_section(fit, request))
         (chains,) = _marked((Section("", "", chain_blocks(fit)),), verdict, request)
