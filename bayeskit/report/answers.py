@@ -93,14 +93,17 @@ def answer_blocks(found: Any) -> list[Block]:
 
 
 def _telling(frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Rows that say something: where most of them are "ok", those stay out but for the first few; the caption counts them."""
-    if "state" not in frame.columns:
+    """Rows that say something, and a caption: of "ok" ones the first few, of those not computed one for each assumption."""
+    if not {"state", "assumption"} <= set(frame.columns):
         return frame, ""
-    fine = frame["state"] == "ok"
-    kept = ~fine | (fine.cumsum() <= max(0, _FINE - int((~fine).sum())))
-    left = int((~kept).sum())
-    told = f"{left} more rows are ok: the quantity hardly moves." if left else ""
-    return frame[kept], told
+    fine, silent = frame["state"] == "ok", frame["state"] == "not computed"
+    again = silent & frame[silent].duplicated("assumption").reindex(frame.index, fill_value=False)
+    kept = ~fine & ~again
+    kept |= fine & (fine.cumsum() <= max(0, _FINE - int(kept.sum())))
+    ok, lost = int((fine & ~kept).sum()), int(again.sum())
+    told = [f"{ok} more rows are ok: the quantity hardly moves."] if ok else []
+    told += [f"{lost} more rows of the same assumptions are not computed."] if lost else []
+    return frame[kept], " ".join(told)
 
 
 def _picture(found: Any) -> Figure | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import examples
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from fake_fit import make_fit
@@ -16,6 +18,7 @@ from bayeskit.errors import SpecificationError, StorageError, UnreliableDrawsErr
 from bayeskit.hooks import ModelHooks
 from bayeskit.predictive import predictive_check
 from bayeskit.report import BLANKS, CHECKLISTS, Paragraph, build_report, score
+from bayeskit.report.answers import answer_blocks
 from bayeskit.report.appendix import rerun_code
 from bayeskit.report.chains import autocorrelation, doubling, trace_plot
 from bayeskit.report.checklist import STATES
@@ -142,6 +145,17 @@ def test_results_of_the_sensitivity_analysis_come_under_their_names(normal_fit):
     with pytest.raises(SpecificationError, match="no result of the sensitivity analysis"):
         build_report(normal_fit, sensitivity=[3])
     assert "sensitivity" not in [s.id for s in build_report(normal_fit, sensitivity=(), replicate=0).sections]
+
+
+def test_tables_of_states_keep_the_rows_that_say_something():
+    states = ["conflict", "ok", "ok", "not computed", "not computed", "unreliable", *["ok"] * 20]
+    frame = pd.DataFrame({"quantity": list("abcabc") + ["d"] * 20, "assumption": list("pppqqr") + ["s"] * 20, "state": states})
+    table = answer_blocks(SimpleNamespace(headline="x", table=frame))[1]
+    kept = [row[2] for row in table.rows]
+    assert kept == ["conflict", "ok", "ok", "not computed", "unreliable", "ok", "ok", "ok"]
+    assert table.caption.startswith("17 more rows are ok") and "1 more rows of the same assumptions" in table.caption
+    plain = answer_blocks(SimpleNamespace(headline="x", table=frame[["quantity"]]))[1]
+    assert len(plain.rows) == 26 and plain.caption == ""
 
 
 def test_twice_the_draws_and_autocorrelation():
