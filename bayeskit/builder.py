@@ -234,8 +234,9 @@ class ModelBuilder(ModelHooks, ABC):
         dials: Mapping[str, float] | None = None,
         backend: Literal["numba", "jax"] = "numba",
         store: str | Path | None = None,
+        method: str | None = None,
     ) -> Any:
-        """Fit the model to a table by NUTS.
+        """Fit the model to a table.
 
         Parameters
         ----------
@@ -257,6 +258,9 @@ class ModelBuilder(ModelHooks, ABC):
             Compiler of the log density.
         store : path, optional
             Folder into which draws are streamed, so that a killed run can be loaded (as PARTIAL).
+        method : {"nuts", "mode"}, optional
+            Sample by NUTS, or draw from the Laplace approximation at the posterior mode, corrected by importance weights and
+            refused by the verdict where these are bad (`bayeskit.laplace`). By default what the model names.
 
         Returns
         -------
@@ -270,13 +274,13 @@ class ModelBuilder(ModelHooks, ABC):
         SpecificationError
             An illegal sampling setting or dial.
         SamplingError
-            If no chain could be started.
+            If no chain could be started, or the posterior has no mode for the approximation.
         """
         from bayeskit.engine import Sampling
         from bayeskit.fit import run
 
         target = self.default_target_accept if target_accept is None else target_accept
-        settings = Sampling(draws, tune, chains, seed, cores, target, backend, progress, store)
+        settings = Sampling(draws, tune, chains, seed, cores, target, backend, progress, store, method or self.method)
         rows = self.encode(table)
         return run(self, self.reduce(rows), settings, dials=dials, rows=rows)
 

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayeskit.engine import RawDraws, Sampling, compiled_for, sample
+from bayeskit.engine import RawDraws, Sampling, compiled_for
 from bayeskit.errors import DataError, SamplingError, SpecificationError
 from bayeskit.fit import assemble
+from bayeskit.laplace import draw
 from bayeskit.progress import SamplingProgress
 from bayeskit.summary import flatten
 
@@ -213,7 +214,8 @@ def calibrate(
         raise SpecificationError(f"simulations={simulations}: at least 20 are needed to say anything.")
     target = spec.default_target_accept if target_accept is None else target_accept
     plan = _Plan(
-        spec, seed, simulations, Sampling(draws, tune, chains, seed, target_accept=target, progress=False),
+        spec, seed, simulations,
+        Sampling(draws, tune, chains, seed, target_accept=target, progress=False, method=spec.method),
         min(ranks, draws * chains), prob, dials, fit_dials, sizes,
     )  # fmt: skip
     found = plan.run(0, "Calibrating", progress)
@@ -365,7 +367,7 @@ def _one(
     simulation = spec.simulate(rng, dials=dials, **sizes)
     statistics = spec.statistics(simulation.table)
     used = spec.set_dials(statistics, {**(dials or {}), **(fit_dials or {})})
-    fit = assemble(spec, statistics, _uninterrupted(sample(spec, statistics, used, settings)), used, {}, {})
+    fit = assemble(spec, statistics, _uninterrupted(draw(spec, statistics, used, settings)), used, {}, {})
     draws, truth = fit.posterior, _as_draws(simulation.parameters, fit.posterior)
     # Latent effects are many and exchangeable: rank the first few of each variable.
     labels, values = _test_quantities(spec, draws, statistics)

@@ -44,6 +44,7 @@ def run_checks(
     headline: Collection[str] = (),
     partial: bool = False,
     extra: Iterable[CheckResult] = (),
+    approximation: CheckResult | None = None,
 ) -> Verdict:
     """Check draws: chains, NaN, movement, R-hat, sample sizes, precision, divergences, tree depth, energy.
 
@@ -63,12 +64,14 @@ def run_checks(
         True if sampling was interrupted.
     extra : iterable of CheckResult
         Results of other checks, put at the end.
+    approximation : CheckResult, optional
+        For draws of an approximation: the check of it, which takes the place of the three that are about a sampler.
 
     Returns
     -------
     Verdict
-        Nine results. A slow or unidentified parameter whose estimands all converged is WARN; a bad estimand
-        is FAIL.
+        Nine results, or seven of an approximation. A slow or unidentified parameter whose estimands all
+        converged is WARN; a bad estimand is FAIL.
 
     Raises
     ------
@@ -94,13 +97,19 @@ def run_checks(
             _check_r_hat(survey),
             _check_ess(survey),
             _check_precision(survey),
-            _check_divergences(survey, divergent),
-            _check_depth(_stat(stats, DEPTH_NAMES)),
-            _check_energy(_stat(stats, ("energy",))),
+            *(_of_sampler(survey, divergent, stats) if approximation is None else (approximation,)),
             *extra,
         ),
         partial,
+        "" if approximation is None else f"{approximation.name.upper()} APPROXIMATION",
     )
+
+
+def _of_sampler(
+    survey: Survey, divergent: NDArray[np.float64] | None, stats: xr.Dataset | None
+) -> tuple[CheckResult, CheckResult, CheckResult]:
+    energy = _check_energy(_stat(stats, ("energy",)))
+    return _check_divergences(survey, divergent), _check_depth(_stat(stats, DEPTH_NAMES)), energy
 
 
 def _group(draws: Any, name: str) -> xr.Dataset | None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bayeskit.errors import SamplingError, SpecificationError
+from bayeskit.errors import SamplingError, SpecificationError, suggest
 from bayeskit.graph import BuiltModel, build, parameter_sizes
 from bayeskit.progress import SamplingProgress
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from bayeskit.builder import ModelBuilder
 
 __all__ = [
+    "METHODS",
+    "RUNNING",
     "Compiled",
     "RawDraws",
     "Sampling",
@@ -35,14 +37,17 @@ __all__ = [
     "compile_count",
     "compiled_for",
     "deletion_effects",
+    "fresh_seed",
     "sample",
 ]
 
 _CACHE: OrderedDict[tuple[Any, ...], list[Compiled]] = OrderedDict()
 _CACHE_SIZE = 32
 # One run at a time in a process: starting points are computed from the data nodes of the shared model. Processes do not share.
-_RUNNING = threading.RLock()
+RUNNING = threading.RLock()
 _COMPILES = 0
+METHODS = ("nuts", "mode")
+"""How a posterior can be drawn: sampled, or by the Laplace approximation at its mode."""
 STORE_DRAWS = "draws"
 """The zarr store inside the folder of a streamed run; the record of the run lies beside it."""
 
@@ -67,6 +72,8 @@ class Sampling:
         Show a progress bar where sampling takes over two seconds.
     store : str or Path, optional
         Folder into which draws are streamed while sampling, so that a killed run can be loaded as PARTIAL.
+    method : {"nuts", "mode"}
+        Sample, or draw from the Laplace approximation at the posterior mode, which uses neither `tune` nor `target_accept`.
     """
 
     draws: int = 1000
@@ -78,6 +85,7 @@ class Sampling:
     backend: Literal["numba", "jax"] = "numba"
     progress: bool = True
     store: str | Path | None = None
+    method: str = "nuts"
 
     def __post_init__(self) -> None:
         for name, low in (("draws", 1), ("tune", 1), ("chains", 1)):
@@ -96,6 +104,11 @@ class Sampling:
             isinstance(self.seed, bool) or not isinstance(self.seed, int | np.integer) or not 0 <= self.seed < 2**63
         ):
             raise SpecificationError(f"seed={self.seed!r}: must be a whole number from 0 to 2**63 - 1.")
+        if self.method not in METHODS:
+            known = " or ".join(map(repr, METHODS))
+            raise SpecificationError(f"method={self.method!r}: must be {known}.{suggest(str(self.method), METHODS)}")
+        if self.method == "mode" and self.store is not None:
+            raise SpecificationError("store= streams the draws of a sampler; method='mode' has none: leave one of the two out.")
 
 
 @dataclass(frozen=True)
@@ -167,7 +180,7 @@ class Compiled:
         By the sampler's own machine code (numba only), one point after the other: a point costs what a leapfrog step costs.
         """
         density = self.program.logp_func
-        with _RUNNING:
+        with RUNNING:
             self.set_data(statistics, dials)
             data = [node.get_value(borrow=True) for node in density.get_shared()]
             evaluate = density.vm.jit_fn
@@ -205,7 +218,8 @@ def quick_mode() -> Any:
     from pytensor.compile import mode
 
     base: Any = mode.FAST_COMPILE
-    return base.including("stabilize", "specialize")
+    # as in the sampler's own function: dials are checked when they are given (see `graph.build`)
+    return base.including("stabilize", "specialize", "local_remove_check_parameter")
 
 
 def _likelihood_function(built: BuiltModel) -> Any:
@@ -234,7 +248,7 @@ def deletion_effects(
     import xarray as xr
 
     counts = spec.check_unit(statistics, by)
-    with _RUNNING:  # the data nodes of the compiled model are shared
+    with RUNNING:  # the data nodes of the compiled model are shared
         total = compiled_for(spec, statistics).log_likelihoods(statistics, dials, draws)
         found = np.empty((*total.shape, counts.sizes["unit"]))
         for place in range(found.shape[-1]):
@@ -293,7 +307,7 @@ def sample(spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, float
     from threadpoolctl import threadpool_limits
 
     seed = fresh_seed() if settings.seed is None else int(settings.seed)
-    with _RUNNING, SamplingProgress(settings.progress) as progress:
+    with RUNNING, SamplingProgress(settings.progress) as progress:
         progress.stage("Compiling (once for this specification)")
         compiled = compiled_for(spec, statistics, settings.backend)
         program = compiled.for_data(statistics, dials)

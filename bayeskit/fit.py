@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bayeskit.engine import RawDraws, Sampling, compiled_for, fresh_seed, sample
+from bayeskit.engine import RawDraws, Sampling, compiled_for, fresh_seed
 from bayeskit.errors import SpecificationError
 from bayeskit.graph import LOG_LIKELIHOOD
+from bayeskit.laplace import check_of, draw
 from bayeskit.prior_check import log_jacobian, log_prior, prior_draws
 from bayeskit.provenance import provenance
 from bayeskit.sensitivity.methods import SensitivityMethods
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Fit", "assemble", "finished_draws", "run", "total_log_likelihood"]
 
 KEPT_STATS = (
-    "diverging", "maxdepth_reached", "depth", "n_steps", "energy", "logp", "step_size", "mean_tree_accept",
+    "diverging", "maxdepth_reached", "depth", "n_steps", "energy", "logp", "step_size", "mean_tree_accept", "log_weight",
 )  # fmt: skip
 
 
@@ -92,7 +93,7 @@ class Fit(SensitivityMethods):
         return self.spec.assumptions(self._need_design("list the assumptions"))
 
     @property
-    def design(self) -> xr.Dataset | None:
+    def aggregate(self) -> xr.Dataset | None:
         """What of the statistics is about no single row; None in a loaded fit of a model whose statistics are all rows."""
         return self.kept if self.statistics is None else self.spec.aggregated(self.statistics)
 
@@ -104,8 +105,18 @@ class Fit(SensitivityMethods):
         # estimands that may be the same in every draw without a fault, such as a cured share of 0
         still = tuple(str(n) for n, v in self.estimands.data_vars.items() if v.attrs.get("point_mass"))
         return run_checks(
-            self.draws, headline=self._headline(), fixed=still, partial=self.partial, extra=self._identification()
+            self.draws,
+            headline=self._headline(),
+            fixed=still,
+            partial=self.partial,
+            extra=self._identification(),
+            approximation=check_of(self.draws) if self.method == "mode" else None,
         )
+
+    @property
+    def method(self) -> str:
+        """How the posterior was drawn: "nuts", or "mode" for the Laplace approximation."""
+        return str(self.provenance.get("sampling", {}).get("method", "nuts"))
 
     @property
     def checks(self) -> tuple[CheckResult, ...]:
@@ -117,7 +128,7 @@ class Fit(SensitivityMethods):
 
     def _identification(self) -> tuple[CheckResult, ...]:
         """How much each parameter learned from the data: a note, never a failure."""
-        design = self.statistics if self.design is None else self.design
+        design = self.statistics if self.aggregate is None else self.aggregate
         if design is None:
             return ()
         from bayeskit.checks import overlap_note
@@ -166,6 +177,7 @@ class Fit(SensitivityMethods):
         cores: int | None = None,
         target_accept: float | None = None,
         progress: bool = False,
+        method: str | None = None,
     ) -> Any:
         """Fit again with other dials, another table or less data, on the same compiled model where its dimensions allow.
 
@@ -179,7 +191,7 @@ class Fit(SensitivityMethods):
             Other rows.
         without : mapping of str to labels or positions, optional
             Units to leave out by their kind, ``{"judge": "GPT-4"}``; see `ModelBuilder.without`. The parameters stay.
-        draws, tune, chains, seed, cores, target_accept, progress
+        draws, tune, chains, seed, cores, target_accept, progress, method
             As in `ModelBuilder.fit`.
 
         Raises
@@ -208,6 +220,7 @@ class Fit(SensitivityMethods):
             target_accept=used["target_accept"] if target_accept is None else target_accept,
             backend=used["backend"],
             progress=progress,
+            method=self.method if method is None else method,
         )
         removed = {} if without is None else {by: _listed(units) for by, units in without.items()}
         for by, units in removed.items():
@@ -218,7 +231,7 @@ class Fit(SensitivityMethods):
         return _less(found, removed) if removed else found
 
     def _need_design(self, purpose: str) -> xr.Dataset:
-        return self._need_statistics(purpose) if self.design is None else self.design
+        return self._need_statistics(purpose) if self.aggregate is None else self.aggregate
 
     def _at_hand(self, purpose: str) -> xr.Dataset:
         """The statistics with their rows where those are kept; a constraint may be about rows."""
@@ -321,7 +334,7 @@ def run(
     data: Mapping[str, Any] | None = None,
     levels: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Fit:
-    """Sample and assemble: the one road from statistics to a `Fit`."""
+    """Draw and assemble: the one road from statistics to a `Fit`."""
     values = spec.set_dials(statistics, dials)
     if settings.seed is None:  # before anything is written down, so that a killed run can be repeated too
         settings = replace(settings, seed=fresh_seed())
@@ -334,7 +347,7 @@ def run(
         from bayeskit.storage import begin_store
 
         begin_store(settings.store, spec, statistics, values, labels, record, notes)
-    raw = sample(spec, statistics, values, settings)
+    raw = draw(spec, statistics, values, settings)
     record["seconds"] = round(time.perf_counter() - clock, 3)
     return assemble(spec, statistics, raw, values, labels, record, notes=notes)
 

@@ -9,6 +9,7 @@ Importing this module imports numba and PyTensor. Do so where a model is built, 
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 import sys
 from collections.abc import Callable, Sequence
@@ -205,7 +206,7 @@ class FusedOp(Op):  # type: ignore[misc, unused-ignore]
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: list[list[Any]]) -> None:
         """Run the compiled kernel for the backends other than numba."""
-        results = self.function(*[np.ascontiguousarray(x) for x in inputs])
+        results = _call(self, [np.ascontiguousarray(x) for x in inputs])
         for storage, result in zip(output_storage, results, strict=True):
             storage[0] = np.asarray(result, dtype="float64")
 
@@ -359,6 +360,17 @@ def _entry(op: FusedOp) -> str:
     llvm.add_symbol(symbol, compiled.address)
     _ENTRIES[symbol] = (compiled, signature)
     return symbol
+
+
+def _call(op: FusedOp, inputs: Sequence[np.ndarray]) -> tuple[Any, ...]:
+    """Call the kernel by itself: as it lies on disk, so that no process compiles it again, and outside Python's lock."""
+    compiled, _ = _ENTRIES[_entry(op)]
+    gradients = [np.empty(x.shape) for x in inputs[: len(op.wrt)]]
+    shapes, value = np.array([size for x in inputs for size in x.shape], dtype=np.int64), np.empty(1)
+    arrays = [*inputs, shapes, value, *gradients]
+    entry = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(arrays))(compiled.address)
+    entry(*[a.ctypes.data for a in arrays])
+    return value[0], *gradients
 
 
 @register_funcify_default_op_cache_key(FusedOp)  # type: ignore[untyped-decorator, no-untyped-call, unused-ignore]

@@ -42,7 +42,7 @@ class ModelHooks:
         """What a table holds, by name: rows by kind, events, follow-up.
 
         A number is one of rows or people, so that a report may suppress a small one; anything else is text. `statistics` may be
-        a `Fit.design`, which has no rows.
+        a `Fit.aggregate`, which has no rows.
         """
         return {}
 
@@ -63,6 +63,11 @@ class ModelHooks:
     def limits(self) -> tuple[str, ...]:
         """What answers of this specification cannot say, one sentence each."""
         return ()
+
+    @property
+    def method(self) -> str:
+        """How it is fitted where nothing is asked for: "nuts", or "mode" for the Laplace approximation."""
+        return "nuts"
 
     @property
     def no_calibration(self) -> str:

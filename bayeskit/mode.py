@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from bayeskit.builder import ModelBuilder
     from bayeskit.graph import BuiltModel
 
-__all__ = ["Mode", "find_mode", "likelihood_at"]
+__all__ = ["Mode", "Objective", "find_mode", "judge", "likelihood_at"]
 
+_TIMED, _LONG = 2, 2e-3  # points by which evaluations are timed, and the seconds of one from which threads pay
 _GRADIENT_TOLERANCE = 1e-4
 _RIDGE_CONDITION = 1e9
 _BOUNDARY = 12.0  # |unconstrained value| beyond which a logit or log coordinate may have run away
@@ -91,14 +93,33 @@ def likelihood_at(
     return compiled.log_likelihood(statistics, dials, parameters)
 
 
-class _Objective:
-    """Log density on unconstrained coordinates without the Jacobian (so modes are those of the natural scale)."""
+class Objective:
+    """Log density on unconstrained coordinates, with its gradient.
 
-    def __init__(self, spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, float], prior: bool) -> None:
+    Parameters
+    ----------
+    spec, statistics, dials
+        The model, its data and the value of every dial.
+    prior : bool
+        Whether the prior is part of the density.
+    jacobian : bool
+        True for the density of the coordinates, which is the sampler's; without the Jacobian the modes are those of the natural
+        scale.
+    """
+
+    def __init__(
+        self,
+        spec: ModelBuilder,
+        statistics: xr.Dataset,
+        dials: Mapping[str, float],
+        prior: bool = True,
+        jacobian: bool = False,
+    ) -> None:
         compiled = compiled_for(spec, statistics)
-        built = compiled.built
+        self.built = built = compiled.built
         compiled.set_data(statistics, dials)
-        self._function = compiled.function(f"mode, prior={prior}", lambda b: _objective_function(b, prior))
+        name = f"mode, prior={prior}, jacobian={jacobian}"
+        self._function = compiled.function(name, lambda b: _objective_function(b, prior, jacobian))
         self.names = list(built.variables)
         point = built.model.initial_point(random_seed=0)
         start = [np.asarray(point[v.name], dtype=float) for v in built.model.value_vars]
@@ -109,16 +130,34 @@ class _Objective:
         self.start = np.concatenate([v.ravel() for v in start])
 
     def split(self, x: np.ndarray) -> list[np.ndarray]:
+        """Coordinates as the arrays that the compiled function takes."""
         parts = np.split(x, np.cumsum(self.sizes)[:-1])
         return [p.reshape(s) for p, s in zip(parts, self.shapes, strict=True)]
 
-    def evaluate(self, x: np.ndarray) -> tuple[float, float, np.ndarray, dict[str, np.ndarray]]:
-        out = self._function(*self.split(x))
+    def evaluate(self, x: np.ndarray, function: Any = None) -> tuple[float, float, np.ndarray, dict[str, np.ndarray]]:
+        """Log density, log likelihood, gradient and every variable on its natural scale."""
+        out = (function or self._function)(*self.split(x))
         k = len(self.shapes)
         gradient = np.concatenate([np.ravel(g) for g in out[2 : 2 + k]])
         return float(out[0]), float(out[1]), gradient, dict(zip(self.names, map(np.asarray, out[2 + k :]), strict=True))
 
-    def minimise_from(self, x: np.ndarray) -> tuple[np.ndarray, float]:
+    def evaluate_all(self, points: np.ndarray, cores: int = 1) -> list[tuple[float, float, np.ndarray, dict[str, np.ndarray]]]:
+        """Evaluate at every row of `points`; in threads where one takes long, for fused kernels run outside Python's lock."""
+        clock = time.thread_time()
+        first = [self.evaluate(x) for x in points[:_TIMED]]
+        slow = time.thread_time() - clock > _LONG * len(first)
+        if cores <= 1 or not slow:
+            return first + [self.evaluate(x) for x in points[_TIMED:]]
+        from concurrent.futures import ThreadPoolExecutor
+
+        functions = [self._function, *(self._function.copy() for _ in range(cores - 1))]  # each with storage of its own
+        rest = points[_TIMED:]
+        with ThreadPoolExecutor(cores) as pool:
+            parts = list(pool.map(lambda k: [self.evaluate(x, functions[k]) for x in rest[k::cores]], range(cores)))
+        return first + [parts[i % cores][i // cores] for i in range(len(rest))]
+
+    def climb(self, x: np.ndarray, options: Mapping[str, Any]) -> np.ndarray:
+        """Maximise by L-BFGS; options are SciPy's. Returns where it ended."""
         from scipy.optimize import minimize
 
         def negative(z: np.ndarray) -> tuple[float, np.ndarray]:
@@ -127,45 +166,50 @@ class _Objective:
                 return 1e300, np.zeros_like(z)
             return -value, -gradient
 
-        found = minimize(negative, x, jac=True, method="L-BFGS-B", options={"maxiter": 5000, "ftol": 1e-14, "gtol": 1e-8})
-        return self._newton(np.asarray(found.x)), -float(found.fun)
+        found = minimize(negative, x, jac=True, method="L-BFGS-B", options=dict(options))
+        return np.asarray(found.x)
 
-    def _newton(self, x: np.ndarray) -> np.ndarray:
-        """A few damped Newton steps: L-BFGS leaves the last digits of the optimum open."""
-        value = self.evaluate(x)[0]
+    def maximise_from(self, x: np.ndarray) -> np.ndarray:
+        """Maximise to the last digits: L-BFGS leaves them open, so a few damped Newton steps follow."""
+        x = self.climb(x, {"maxiter": 5000, "ftol": 1e-14, "gtol": 1e-8})
         for _ in range(20):
             gradient, hessian = self.evaluate(x)[2], self.hessian(x)
             if np.max(np.abs(gradient)) < 1e-10 or not np.isfinite(hessian).all():
                 break
-            eigenvalues, vectors = np.linalg.eigh(-hessian)
-            floor = 1e-8 * max(float(np.abs(eigenvalues).max()), 1e-12)
-            step = vectors @ ((vectors.T @ gradient) / np.maximum(np.abs(eigenvalues), floor))
-            for damping in (1.0, 0.3, 0.1, 0.01):
-                trial, _, slope, _ = self.evaluate(x + damping * step)
-                # Close to the top the value is lost in rounding long before its gradient is.
-                level = abs(trial - value) <= 1e-6 * (1.0 + abs(value))
-                flatter = np.max(np.abs(slope)) < np.max(np.abs(gradient))
-                if np.isfinite(trial) and (trial > value or (level and flatter)):
-                    x, value = x + damping * step, trial
-                    break
-            else:
+            moved = self.newton_step(x, gradient, hessian)
+            if moved is None:
                 break
+            x = moved
         return x
 
-    def hessian(self, x: np.ndarray) -> np.ndarray:
+    def newton_step(self, x: np.ndarray, gradient: np.ndarray, hessian: np.ndarray) -> np.ndarray | None:
+        """Where a damped Newton step leads, away from saddles too; None where nothing gets better."""
+        if not np.isfinite(hessian).all():
+            return None
+        value = self.evaluate(x)[0]
+        eigenvalues, vectors = np.linalg.eigh(-hessian)
+        floor = 1e-8 * max(float(np.abs(eigenvalues).max()), 1e-12)
+        step = vectors @ ((vectors.T @ gradient) / np.maximum(np.abs(eigenvalues), floor))
+        for damping in (1.0, 0.3, 0.1, 0.01):
+            trial, _, slope, _ = self.evaluate(x + damping * step)
+            # Close to the top the value is lost in rounding long before its gradient is.
+            level = abs(trial - value) <= 1e-6 * (1.0 + abs(value))
+            flatter = np.max(np.abs(slope)) < np.max(np.abs(gradient))
+            if np.isfinite(trial) and (trial > value or (level and flatter)):
+                return np.asarray(x + damping * step)
+        return None
+
+    def hessian(self, x: np.ndarray, cores: int = 1) -> np.ndarray:
         """Hessian by central differences of the exact gradient (error about 1e-9 relative)."""
-        n = len(x)
-        out = np.empty((n, n))
-        for i in range(n):
-            h = 1e-5 * max(1.0, abs(x[i]))
-            up, down = x.copy(), x.copy()
-            up[i] += h
-            down[i] -= h
-            out[i] = (self.evaluate(up)[2] - self.evaluate(down)[2]) / (2 * h)
+        step = 1e-5 * np.maximum(1.0, np.abs(x))
+        moves = np.diag(step)
+        found = self.evaluate_all(np.concatenate([x + moves, x - moves]), cores)
+        slopes = np.array([each[2] for each in found]).reshape(2, len(x), len(x))
+        out = (slopes[0] - slopes[1]) / (2 * step)[:, None]
         return np.asarray(0.5 * (out + out.T))
 
 
-def _objective_function(built: BuiltModel, prior: bool) -> Any:
+def _objective_function(built: BuiltModel, prior: bool, jacobian: bool) -> Any:
     """Value, log likelihood, gradient and variables on the natural scale, as functions of the free coordinates."""
     from pytensor.compile.maker import function
     from pytensor.gradient import grad
@@ -175,8 +219,8 @@ def _objective_function(built: BuiltModel, prior: bool) -> Any:
     likelihood, *natural = model.replace_rvs_by_values([built.log_likelihood, *built.variables.values()])
     target = likelihood
     if prior:
-        target = model.logp(jacobian=False)
-        if built.log_jacobians:  # part of the potentials of the graph's own coordinates
+        target = model.logp(jacobian=jacobian)
+        if built.log_jacobians and not jacobian:  # part of the potentials of the graph's own coordinates
             target = target - sum(model.replace_rvs_by_values([as_tensor_variable(j) for j in built.log_jacobians]))
     gradient: Any = grad(target, model.value_vars, disconnected_inputs="ignore")
     outputs = [target, likelihood, *gradient, *natural]
@@ -198,29 +242,29 @@ def find_mode(
     data, do not decide it), "boundary" where a coordinate has run to the edge of its range, "not converged"
     where the gradient is not zero. Standard errors are given only for "ok".
     """
-    objective = _Objective(spec, statistics, dials, prior)
+    objective = Objective(spec, statistics, dials, prior)
     rng = np.random.default_rng(seed)
     candidates = [objective.start] + [
         objective.start + rng.normal(0.0, 1.0, objective.start.shape) for _ in range(max(starts, 1) - 1)
     ]
     best = max(
-        (objective.minimise_from(x)[0] for x in candidates), key=lambda x: np.nan_to_num(objective.evaluate(x)[0], nan=-np.inf)
+        (objective.maximise_from(x) for x in candidates), key=lambda x: np.nan_to_num(objective.evaluate(x)[0], nan=-np.inf)
     )
     value, likelihood, gradient, natural = objective.evaluate(best)
-    status, message = _judge(objective, best, gradient)
+    status, message = judge(objective, best, gradient, objective.hessian(best))
     errors = (
         _standard_errors(objective, best) if status == "ok" else {k: np.full(np.shape(v), np.nan) for k, v in natural.items()}
     )
     return Mode(natural, likelihood, value, errors, status, message, prior)
 
 
-def _variable_of(objective: _Objective, index: int) -> str:
+def _variable_of(objective: Objective, index: int) -> str:
     """Name of the variable behind a free coordinate: PyMC calls the coordinates of x x_log__ and the like."""
     name = objective.coordinates[int(np.searchsorted(np.cumsum(objective.sizes), index, side="right"))]
     return next((n for n in objective.names if name == n or (name.startswith(f"{n}_") and name.endswith("__"))), name)
 
 
-def _runaway(objective: _Objective, x: np.ndarray, hessian: np.ndarray) -> list[int]:
+def _runaway(objective: Objective, x: np.ndarray, hessian: np.ndarray) -> list[int]:
     """Coordinates that have run to the edge of their range: far out on a log or logit scale, and flat there.
 
     A large value alone is no sign (a scale of a million is one), nor is one of a variable on the whole real
@@ -231,8 +275,8 @@ def _runaway(objective: _Objective, x: np.ndarray, hessian: np.ndarray) -> list[
     return [int(i) for i in np.flatnonzero(bounded & flat & (np.abs(x) > _BOUNDARY))]
 
 
-def _judge(objective: _Objective, x: np.ndarray, gradient: np.ndarray) -> tuple[str, str]:
-    hessian = objective.hessian(x)
+def judge(objective: Objective, x: np.ndarray, gradient: np.ndarray, hessian: np.ndarray) -> tuple[str, str]:
+    """Status of the point where a search ended, and what it means; see `Mode`."""
     if not np.isfinite(hessian).all() or not np.isfinite(gradient).all():
         bad = int(np.flatnonzero(~np.isfinite(hessian).all(1) | ~np.isfinite(gradient))[0])
         return "not converged", f"the density has no finite derivative in {_variable_of(objective, bad)} where the search ended"
@@ -251,7 +295,7 @@ def _judge(objective: _Objective, x: np.ndarray, gradient: np.ndarray) -> tuple[
     return "ok", "gradient zero, curvature positive in every direction"
 
 
-def _standard_errors(objective: _Objective, x: np.ndarray) -> dict[str, np.ndarray]:
+def _standard_errors(objective: Objective, x: np.ndarray) -> dict[str, np.ndarray]:
     """Delta method from unconstrained coordinates to the natural scale."""
     covariance = np.linalg.inv(-objective.hessian(x))
     centre = objective.evaluate(x)[3]

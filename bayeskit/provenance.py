@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["provenance", "versions"]
 
+LAPLACE = "LAPLACE APPROXIMATION: the normal at the posterior mode, corrected by importance weights where these allow it"
+
 _PACKAGES = ("bayeskit", "pymc", "pytensor", "nutpie", "arviz", "numba", "numpy", "scipy", "xarray", "pandas")
 
 
@@ -30,7 +32,9 @@ def versions() -> dict[str, str]:
 
 def provenance(spec: ModelBuilder, settings: Sampling, data: Mapping[str, Any], started: datetime) -> dict[str, Any]:
     """The record of one run, as JSON-able values."""
+    told = {"approximation": LAPLACE} if settings.method == "mode" else {}
     return {
+        **told,
         "model": type(spec).__name__,
         "started": started.isoformat(timespec="seconds"),
         "seconds": None,
@@ -44,5 +48,6 @@ def provenance(spec: ModelBuilder, settings: Sampling, data: Mapping[str, Any], 
             "seed": None if settings.seed is None else int(settings.seed),
             "target_accept": settings.target_accept or 0.9,
             "backend": settings.backend,
+            "method": settings.method,
         },
     }

@@ -64,8 +64,8 @@ def save(fit: Fit, path: str | Path, *, statistics: bool | None = None) -> Path:
     tree = {name: node.to_dataset() for name, node in fit.draws.children.items()}
     if keep and fit.statistics is not None:
         tree[_STATISTICS] = _plain_attributes(fit.statistics)
-    elif fit.design is not None:
-        tree[_DESIGN] = _plain_attributes(fit.design)
+    elif fit.aggregate is not None:
+        tree[_DESIGN] = _plain_attributes(fit.aggregate)
     record = _record(fit, kept=_STATISTICS in tree)
     stored = {name: _storable(data) for name, data in tree.items()}
     record["digest"] = _digest(stored, record)

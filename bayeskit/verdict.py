@@ -84,10 +84,13 @@ class Verdict:
         In the order in which they are shown.
     partial : bool
         True for a run that was interrupted: its draws are real, but it is never PASS.
+    approximation : str
+        What was approximated instead of sampled: the headline begins with it. Empty for draws of a sampler.
     """
 
     results: tuple[CheckResult, ...]
     partial: bool = False
+    approximation: str = ""
 
     @property
     def status(self) -> Status:
@@ -100,7 +103,7 @@ class Verdict:
     @property
     def headline(self) -> str:
         """The verdict in one line: ``"FAIL: 3 of 9 checks failed: r_hat, ess, divergences"``."""
-        line = self._line()
+        line = f"{self.approximation}: {self._line()}" if self.approximation else self._line()
         return f"PARTIAL: sampling stopped before it was finished. {line}" if self.partial else line
 
     def _line(self) -> str:
@@ -136,7 +139,7 @@ class Verdict:
 
     def adding(self, results: Iterable[CheckResult]) -> Verdict:
         """Return a verdict with more results at the end, such as a model's own checks."""
-        return Verdict((*self.results, *results), self.partial)
+        return Verdict((*self.results, *results), self.partial, self.approximation)
 
     def __str__(self) -> str:
         return "\n".join([self.headline, *(f"  {r}" for r in self.concerns)])
@@ -152,13 +155,14 @@ class Verdict:
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON form; `from_dict` reads it back."""
         results = [r.to_dict() for r in self.results]
-        return {"status": self.status.value, "partial": self.partial, "results": results}
+        told = {"approximation": self.approximation} if self.approximation else {}
+        return {"status": self.status.value, "partial": self.partial, **told, "results": results}
 
     @classmethod
     def from_dict(cls, payload: Mapping[str, Any]) -> Verdict:
         """Rebuild a verdict from `to_dict`; the status is worked out again, never read."""
         results = tuple(CheckResult.from_dict(r) for r in payload["results"])
-        return cls(results, bool(payload.get("partial", False)))
+        return cls(results, bool(payload.get("partial", False)), str(payload.get("approximation", "")))
 
 
 def _plain(value: Any) -> Any:

@@ -70,7 +70,7 @@ def sensitivity_section(fit: Fit, request: Request) -> tuple[Section, ...]:
 
 
 def _quick(fit: Fit, prob: float) -> list[Block]:
-    if fit.design is None and fit.statistics is None:
+    if fit.aggregate is None and fit.statistics is None:
         return [Note("not computed", "The run was loaded without its statistics: what the answer rests on is not computed.")]
     try:
         found = fit.sensitivity(prob=prob)

@@ -63,7 +63,9 @@ def machine_facts(fit: Fit, verdict: Verdict, request: Request) -> dict[str, Any
 def rerun_code(fit: Fit) -> str:
     """Lines of Python that make the same fit from the same table."""
     used = fit.provenance.get("sampling", {})
-    given = {k: used[k] for k in ("draws", "tune", "chains", "seed", "target_accept", "backend") if used.get(k) is not None}
+    given = {
+        k: used[k] for k in ("draws", "tune", "chains", "seed", "target_accept", "backend", "method") if used.get(k) is not None
+    }
     turned = _turned(fit)
     if turned:
         given["dials"] = turned

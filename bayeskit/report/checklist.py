@@ -143,7 +143,7 @@ def _answer(report: Report, checklist: str, item: Item) -> Answer:
 
 def _not_applicable(report: Report, condition: str) -> str:
     if condition == "sampled":
-        return "drawn by Monte Carlo chains" if find("sampler", report) else ""
+        return "drawn by Monte Carlo chains" if find("sampler", report) and not find("laplace", report) else ""
     if condition == "no Bayes factors":
         return "" if _mentions(report, "bayes factor") else "the report has no Bayes factor"
     if condition == "no decision":

@@ -33,7 +33,7 @@ def data_section(fit: Fit) -> Section:
     """The data as the model read them."""
     rows = rows_of(fit)
     facts: list[tuple[Cell, ...]] = [("Rows of the table used", None if rows is None else count_cell(rows))]
-    known = fit.statistics if fit.statistics is not None else fit.design
+    known = fit.statistics if fit.statistics is not None else fit.aggregate
     if known is not None:
         for name, value in fit.spec.data_facts(known).items():
             number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -182,6 +182,7 @@ EVIDENCE: dict[str, Finder] = {
     "sampler": _row("provenance", "Sampling: chains"),
     "r-hat": _R_HAT,
     "ess": _ESS,
+    "laplace": _row("checks", "Laplace approximation"),
     "estimates": _estimates,
     "traces": _figure("checks", "Trace of"),
     "densities": _figure("checks", "Density of"),

@@ -25,6 +25,7 @@ _TITLES = {
     "divergences": "Divergences",
     "tree_depth": "Tree depth",
     "energy": "Energy (E-BFMI)",
+    "laplace": "Laplace approximation",
     "overlap": "Prior-posterior overlap",
 }
 _HEADINGS = {

@@ -38,7 +38,7 @@ class FakeFit:
     )
 
     statistics: xr.Dataset | None = None
-    design: xr.Dataset | None = None
+    aggregate: xr.Dataset | None = None
 
     @property
     def spec(self):

@@ -148,7 +148,7 @@ def test_fits_that_all_fail_say_why(monkeypatch):
     def broken(*_):
         raise SamplingError("No chain could be started: of purpose.")
 
-    monkeypatch.setattr(calibration, "sample", broken)
+    monkeypatch.setattr(calibration, "draw", broken)
     with pytest.raises(SamplingError, match=r"Every one of 20 simulated fits failed\. No chain"):
         calibrate(examples.NormalNormal(), simulations=20, **SHORT)
 
@@ -157,7 +157,7 @@ def test_an_interruption_ends_the_calibration(monkeypatch):
     from bayeskit import calibration
     from bayeskit.engine import RawDraws
 
-    monkeypatch.setattr(calibration, "sample", lambda *_: RawDraws(None, True, 0))
+    monkeypatch.setattr(calibration, "draw", lambda *_: RawDraws(None, True, 0))
     with pytest.raises(KeyboardInterrupt):
         calibrate(examples.NormalNormal(), simulations=20, **SHORT)
 

@@ -299,7 +299,7 @@ def test_small_cells_are_suppressed_in_every_format(suffix):
 
     fit = make_fit()
     provenance = {**fit.provenance, "data": {"rows": 4321, "digest": "ab", "missing": {"score": 3}}}
-    small = Fit(fit.draws, fit.levels, design=xr.Dataset(), provenance=provenance)
+    small = Fit(fit.draws, fit.levels, aggregate=xr.Dataset(), provenance=provenance)
     shown, hidden = (build_report(small, sensitivity=(), suppress_below=n) for n in (0, 5))
     assert found_in(shown, suffix)["Missing in score"] == found_in(shown, suffix)["People with the rare label"] == "3"
     cells = found_in(hidden, suffix)

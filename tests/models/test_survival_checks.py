@@ -49,7 +49,7 @@ def with_estimands(fit, **values):
 
 def test_figures_behind_the_checks(cured_fit):
     """Recounted from the statistics' own definition: weights, events and followed rows of the table."""
-    design = cured_fit.design
+    design = cured_fit.aggregate
     time = np.exp(cured_fit.statistics["log_lower"].values) * float(design["time_scale"])
     assert float(design["last_event"]) == pytest.approx(time[:60].max(), rel=1e-12) and float(design["beyond"]) == 60.0
     rows = dict(zip(design["category"].values, design["category_rows"].values, strict=True))

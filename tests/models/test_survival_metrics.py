@@ -368,7 +368,7 @@ def test_apparent_scores_and_training_weights(fit, table, found):
     assert "in the training rows" in repr(other)
     assert np.abs(other.draws["brier"] - found.draws["brier"]).max() > 1e-4
     assert np.array_equal(other.draws["harrell_c"], found.draws["harrell_c"])
-    rowless = dataclasses.replace(fit, statistics=None, kept=fit.design)
+    rowless = dataclasses.replace(fit, statistics=None, kept=fit.aggregate)
     with pytest.raises(StorageError):
         rowless.metrics(table.iloc[1::2], censoring="training")
     assert rowless.metrics(table.iloc[1::2], times=[120, 180, 365], tau=350).draws.equals(found.draws)

@@ -1,1 +1,11 @@
-"""Benchmark scores: the likelihood with items summed out, and the arithmetic of designs. No model yet."""
+"""BenchmarkVariance: what a benchmark score is worth."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "model": ["BenchmarkVariance"],
+        "benchmark_fit": ["BenchmarkFit"],
+    },
+)

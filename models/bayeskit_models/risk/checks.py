@@ -32,7 +32,7 @@ _SHARP = 0.5  # of the sampling noise of a prevalence
 
 def risk_checks(fit: RiskFit) -> tuple[CheckResult, ...]:
     """Overlap with the prior, then what concerns the specification: predictive, identity, conflict, quadrature, separation."""
-    design = fit.design
+    design = fit.aggregate
     if design is None:
         return ()
     found = [_overlap(fit, design), _predictive(fit), _identity(fit)]

@@ -50,8 +50,8 @@ def _prevalence(fit: RiskFit, prob: float) -> Section:
     draws = fit.means.transpose("chain", "draw", "population").values
     name = "Prevalence" if fit.spec.family == "bernoulli" else "Mean outcome"
     blocks: list[Block] = []
-    if fit.design is not None:
-        counts, seen = fit.design["counts"].values, float(fit.design["tested_mean"])
+    if fit.aggregate is not None:
+        counts, seen = fit.aggregate["counts"].values, float(fit.aggregate["tested_mean"])
         told = f"of whom {seen:.1%} had the outcome" if fit.spec.family == "bernoulli" else f"with mean outcome {seen:.4g}"
         blocks.append(
             Paragraph(
@@ -62,7 +62,7 @@ def _prevalence(fit: RiskFit, prob: float) -> Section:
     rows = tuple((str(p), *_numbers(draws[..., k], prob)) for k, p in enumerate(fit.estimands["population"].values))
     caption = f"{name} among people with these covariates, medians with {interval_phrase(prob, 'eti')} intervals."
     blocks.append(Table(("among", "median", "lower", "upper"), rows, caption))
-    if fit.design is not None:
+    if fit.aggregate is not None:
         found = untested_identity(fit)
         whose = "stated" if found.stated else "fitted"
         blocks.append(

@@ -114,8 +114,8 @@ class RiskFit(Fit):
     def prevalence(self) -> Answer:
         """Prevalence among all people of the table, those tested and those not."""
         note, facts = "", self.means.attrs
-        if self.design is not None:
-            counts, rate = self.design["counts"].values, float(self.design["tested_mean"])
+        if self.aggregate is not None:
+            counts, rate = self.aggregate["counts"].values, float(self.aggregate["tested_mean"])
             share = counts[1:].sum() / counts.sum()
             told = f"of whom {rate:.4g} had the outcome" if self.spec.family == "bernoulli" else f"with mean outcome {rate:.4g}"
             note = f"Observed: {share:.4g} tested, {told}."

@@ -29,7 +29,7 @@ def survival_checks(fit: SurvivalFit) -> tuple[CheckResult, ...]:
 
     A check that does not concern the specification (no covariates, one scale) is left out.
     """
-    design = fit.design
+    design = fit.aggregate
     found = [_follow_up(fit, design), *_kappa(fit), *_ridge(fit), *_unit(fit)]
     if design is not None:
         found += [*_arms(design), *_separated(design), *_frailty(design)]

@@ -1,0 +1,115 @@
+"""Laws of one score given its linear predictor: what each keeps of a cell, its own parameter, its mean score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayeskit.assumptions import Prior
+from bayeskit_models.benchmarks.scores import expected_score
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from bayeskit_models.benchmarks.predictor import Predictor
+
+__all__ = ["FAMILIES", "Family"]
+
+FloatArray = NDArray[np.float64]
+
+_LEAST = 1e-12  # parameter of a beta distribution
+
+
+@dataclass(frozen=True)
+class Family:
+    """A law of scores.
+
+    Attributes
+    ----------
+    name : str
+        As in the setting.
+    kernel : str
+        Module of its likelihood.
+    statistics : tuple of str
+        What the likelihood needs of a cell.
+    parameter : str or None
+        Variable of the law's own parameter, one for each benchmark.
+    prior : Prior or None
+        Its prior; the typical value of several benchmarks.
+    ratio : float
+        Standard deviation of its logarithm between benchmarks.
+    sentence, ratio_sentence : str
+        The assumptions about it in words.
+    linear : bool
+        Whether the mean score is the linear predictor itself, and no probability.
+    """
+
+    name: str
+    kernel: str
+    statistics: tuple[str, ...]
+    parameter: str | None = None
+    prior: Prior | None = None
+    ratio: float = 0.5
+    sentence: str = ""
+    ratio_sentence: str = ""
+    linear: bool = False
+
+    @property
+    def module(self) -> ModuleType:
+        """The room of the likelihood, loaded on use: it compiles."""
+        from importlib import import_module
+
+        return import_module(f"bayeskit_models.benchmarks.{self.kernel}")
+
+    def cells(self, statistics: xr.Dataset) -> list[Any]:
+        """Sufficient statistics of the cells, in the order that the likelihood takes them."""
+        return [statistics[name].values for name in self.statistics]
+
+    def given(self, found: Predictor, s: int, inner: FloatArray) -> tuple[FloatArray, ...]:
+        """Arguments of the kernels up to the design, at one draw."""
+        outer = found.outer[s]
+        own = (found.own[s],) if self.parameter is not None else ()
+        chance = () if self.linear else (found.chance,)
+        return (found.columns[s], found.shift[s], outer, inner[s], *own, *chance)
+
+    def mean(self, eta: FloatArray, sd: FloatArray, chance: FloatArray) -> FloatArray:
+        """Expected score at a linear predictor, over normal effects of this total standard deviation."""
+        if self.linear:
+            return np.broadcast_to(eta, np.broadcast_shapes(eta.shape, sd.shape)).copy()
+        return expected_score(eta, sd, chance)
+
+    def counts(
+        self, rng: np.random.Generator, x: FloatArray, n: NDArray[np.int64], chance: FloatArray, own: FloatArray | None
+    ) -> NDArray[np.int64]:
+        """Simulated successes of cells with n trials; of laws of counts only."""
+        p = chance + (1.0 - chance) * _sigmoid(x)
+        if own is not None:
+            p = rng.beta(np.maximum(p * own, _LEAST), np.maximum((1.0 - p) * own, _LEAST))
+        return np.asarray(rng.binomial(n, p), dtype=np.int64)
+
+
+def _sigmoid(x: FloatArray) -> FloatArray:
+    from scipy.special import expit
+
+    return np.asarray(expit(x))
+
+
+FAMILIES = {
+    "binomial": Family("binomial", "crossed", ("k", "n")),
+    "beta_binomial": Family(
+        "beta_binomial", "beta_binomial", ("k", "n"), "precision", Prior("LogNormal", mu=0.0, sigma=1.5),
+        sentence="Repeated answers of a model to an item agree beyond the difficulty of the item: their intraclass "
+        "correlation, 1 / (1 + precision), may be anything from a twentieth to almost one.",
+        ratio_sentence="The precision differs between benchmarks by a factor of 1.6 or so.",
+    ),
+    "gaussian": Family(
+        "gaussian", "gaussian", ("n", "total", "square"), "noise_sd", Prior("HalfNormal", sigma=1.0), ratio=1.0,
+        sentence="Scores of one cell are normal about its mean, with a standard deviation of up to two units.",
+        ratio_sentence="This noise differs between benchmarks by a factor of 2.7 or so.", linear=True,
+    ),
+}  # fmt: skip
+"""Laws by the value of the setting `family`."""
