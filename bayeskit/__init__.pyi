@@ -8,11 +8,14 @@ from .calibration import calibrate as calibrate
 from .checks import CheckResult as CheckResult
 from .checks import Status as Status
 from .checks import Verdict as Verdict
+from .comparison import Comparison as Comparison
+from .comparison import compare as compare
 from .errors import BayeskitError as BayeskitError
 from .errors import DataError as DataError
 from .errors import SamplingError as SamplingError
 from .errors import SpecificationError as SpecificationError
 from .errors import StorageError as StorageError
+from .errors import UnreliableDrawsError as UnreliableDrawsError
 from .errors import UnreliableWeightsError as UnreliableWeightsError
 from .fit import Fit as Fit
 from .graph import Graph as Graph

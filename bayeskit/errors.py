@@ -12,6 +12,7 @@ __all__ = [
     "SamplingError",
     "SpecificationError",
     "StorageError",
+    "UnreliableDrawsError",
     "UnreliableWeightsError",
     "show",
     "suggest",
@@ -31,6 +32,10 @@ class SpecificationError(BayeskitError, TypeError):
 
 class SamplingError(BayeskitError, RuntimeError):
     """The sampler could not start or could not finish."""
+
+
+class UnreliableDrawsError(BayeskitError, ArithmeticError):
+    """Draws that the checks do not let pass, where a result was asked for on that condition."""
 
 
 class UnreliableWeightsError(BayeskitError, ArithmeticError):

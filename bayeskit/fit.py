@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bayeskit.builder import ModelBuilder
     from bayeskit.checks import CheckResult, Verdict
     from bayeskit.intake import Rows
+    from bayeskit.predictive import PredictiveCheck
     from bayeskit.report.content import Section
 
 __all__ = ["Fit", "assemble", "finished_draws", "run", "total_log_likelihood"]
@@ -250,14 +251,57 @@ class Fit(SensitivityMethods):
         """What a report says of this model's own questions; the plain fit adds nothing."""
         return ()
 
-    def report(self, path: str | Path, *, prob: float = 0.95, kind: Literal["eti", "hdi"] = "eti") -> Path:
-        """Write a report (``.html`` or ``.md`` by the suffix) and return its path.
+    def predictive_check(
+        self, source: Literal["prior", "posterior"] = "posterior", *, draws: int = 100, seed: int = 0
+    ) -> PredictiveCheck:
+        """Numbers of the observed table beside those of replicated ones; see `bayeskit.predictive.predictive_check`."""
+        from bayeskit.predictive import predictive_check
+
+        if source not in ("prior", "posterior"):
+            raise SpecificationError(f"source={source!r}: 'prior' or 'posterior'.")
+        statistics = self._need_statistics("replicate tables")
+        posterior = self.posterior if source == "posterior" else None
+        return predictive_check(self.spec, statistics, self.dials, posterior, draws=draws, seed=seed)
+
+    def report(
+        self,
+        path: str | Path,
+        *,
+        prob: float = 0.95,
+        kind: Literal["eti", "hdi"] = "eti",
+        sensitivity: Mapping[str, Any] | Sequence[Any] | None = None,
+        author: Mapping[str, str] | None = None,
+        suppress_below: int = 0,
+        on_fail: Literal["mark", "raise", "allow"] = "mark",
+        replicate: int = 100,
+    ) -> Path:
+        """Write a report and return its path; the suffix chooses HTML, Markdown, LaTeX, CSV or JSON.
 
         A failed or partial run gets its report too; the first line says so.
+
+        Parameters
+        ----------
+        path : path
+            ``.html``, ``.md``, ``.tex``, ``.csv`` or ``.json``. An existing file is replaced.
+        prob, kind, sensitivity, author, suppress_below, on_fail, replicate
+            See `bayeskit.report.build_report`.
+
+        Raises
+        ------
+        SpecificationError
+            For a suffix without a renderer, before anything is computed, or another argument that is not as it should be.
+        UnreliableDrawsError
+            With ``on_fail="raise"``, where the draws are not to be relied on.
         """
         from bayeskit.report import build_report, render
+        from bayeskit.report.render import check_suffix
 
-        return Path(render(build_report(self, prob, kind), path))
+        check_suffix(path)
+        content = build_report(
+            self, prob, kind, sensitivity=sensitivity, author=author, suppress_below=suppress_below, on_fail=on_fail,
+            replicate=replicate,
+        )  # fmt: skip
+        return Path(render(content, path))
 
     def save(self, path: str | Path, *, statistics: bool | None = None) -> Path:
         """Save to one netCDF file; see `bayeskit.storage.save`."""

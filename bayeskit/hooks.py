@@ -26,6 +26,44 @@ class ModelHooks:
         """Target acceptance of the step size adaptation where none is asked for."""
         return 0.9
 
+    # -- what a report prints
+    # ---------------------------------------------------------------------------------------
+
+    @property
+    def checklists(self) -> tuple[str, ...]:
+        """Names of the reporting checklists that apply; see `bayeskit.report.CHECKLISTS`."""
+        return ("BARG", "WAMBS", "ROBUST")
+
+    def equations(self) -> tuple[str, ...]:
+        """The likelihood and how parameters enter it, one plain line of mathematics each; priors are added by the kit."""
+        return ()
+
+    def data_facts(self, statistics: xr.Dataset) -> dict[str, int | float | str]:
+        """What a table holds, by name: rows by kind, events, follow-up.
+
+        A number is one of rows or people, so that a report may suppress a small one; anything else is text. `statistics` may be
+        a `Fit.aggregate`, which has no rows.
+        """
+        return {}
+
+    def test_quantities(self, statistics: xr.Dataset, observed: xr.Dataset) -> dict[str, float]:
+        """Numbers by which replicated tables are compared with the observed one, by name.
+
+        `statistics` are those of any table, `observed` those of the observed one, for what has to be the same in all: times,
+        categories. Nothing else of `observed` may enter.
+
+        By default the mean of every statistic that is no single row's. The check leaves out what is the same in every table.
+        """
+        known = cast("ModelBuilder", self).aggregated(statistics)
+        found = (
+            {} if known is None else {str(n): v.values for n, v in known.data_vars.items() if v.dtype.kind in "iuf" and v.size}
+        )
+        return {f"mean of {n}": float(np.mean(v)) for n, v in found.items() if np.isfinite(v).all()}
+
+    def limits(self) -> tuple[str, ...]:
+        """What answers of this specification cannot say, one sentence each."""
+        return ()
+
     @property
     def method(self) -> str:
         """How it is fitted where nothing is asked for: "nuts", or "mode" for the Laplace approximation."""

@@ -128,6 +128,15 @@ class Verdict:
         rest = [r for r in self.results if r.status is not Status.PASS]
         return tuple(sorted(rest, key=lambda r: -r.status.severity))
 
+    @property
+    def exit_code(self) -> int:
+        """What a command ends with: 0, or 2 where a check failed or could not be computed, or the run is partial.
+
+        A check that could not be computed is never good news, even where a warning outranks it in the verdict.
+        """
+        bad = {Status.FAIL, Status.NOT_COMPUTED}
+        return 2 if self.partial or bad & {r.status for r in self.results} or self.status in bad else 0
+
     def adding(self, results: Iterable[CheckResult]) -> Verdict:
         """Return a verdict with more results at the end, such as a model's own checks."""
         return Verdict((*self.results, *results), self.partial, self.approximation)

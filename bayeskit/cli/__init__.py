@@ -5,7 +5,7 @@ specification or the data, 2 a check that failed or could not be computed, or a 
 are imported inside the commands, so that ``bayeskit --help`` answers at once.
 """
 
-from bayeskit.cli import catalogue, commands, sensitivity  # each adds its commands to the application
+from bayeskit.cli import catalogue, commands, report, sensitivity  # each adds its commands to the application
 from bayeskit.cli.frame import app, exit_code, main
 
-__all__ = ["app", "catalogue", "commands", "exit_code", "main", "sensitivity"]
+__all__ = ["app", "catalogue", "commands", "exit_code", "main", "report", "sensitivity"]

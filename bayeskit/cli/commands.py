@@ -150,22 +150,6 @@ def check(
 
 
 @app.command()
-def report(
-    run: Run,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Report to write: .html or .md.")],
-    prob: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.95,
-) -> None:
-    """Write the report of a saved run. A failed or partial run gets its report too, which says so first."""
-    from bayeskit.storage import load
-
-    loaded = load(run)
-    path = loaded.report(out, prob=prob)
-    print(loaded.verdict.headline)
-    print(f"Report: {path}")
-    leave(exit_code(loaded.verdict))
-
-
-@app.command()
 def calibrate(
     model: Model,
     settings: Settings = None,

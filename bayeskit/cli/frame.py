@@ -85,15 +85,8 @@ def _root(
 
 
 def exit_code(verdict: Verdict) -> int:
-    """Return 2 for FAIL, for a partial run and where any check could not be computed, else 0.
-
-    A check that could not be computed is never good news, even where a warning outranks it in the verdict.
-    """
-    from bayeskit.verdict import Status
-
-    bad = {Status.FAIL, Status.NOT_COMPUTED}
-    found = {verdict.status, *(result.status for result in verdict.results)}
-    return FAILED if verdict.partial or bad & found else PASSED
+    """Return 2 for FAIL, for a partial run and where any check could not be computed, else 0."""
+    return verdict.exit_code
 
 
 def leave(code: int) -> None:

@@ -15,7 +15,7 @@ from bayeskit.errors import SpecificationError, suggest
 from bayeskit.progress import SamplingProgress
 
 if TYPE_CHECKING:
-    from bayeskit.sensitivity.document import Answered
+    from bayeskit.report.answers import Answered
 
 _FAIL_ON = {"sensitive": ("sensitive", "conflict"), "unreliable": ("unreliable", "not computed")}
 _MOST = 100  # values of one dial
@@ -23,7 +23,7 @@ _SHOWN = 30  # lines of each answer on a terminal
 
 
 Out = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Where to write: .html, .md, .json (all) or .csv (the first table).")
+    Path | None, typer.Option(metavar="FILE", help="Where to write: .html, .md, .tex, .json (all) or .csv (first table).")
 ]
 Quantity = Annotated[
     list[str] | None, typer.Option("--quantity", metavar="NAME", help="An estimand to look at; the headline ones if none.")

@@ -10,10 +10,10 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import NormalDist
-from typing import Literal
+from typing import Any, Literal
 
 __all__ = [
     "NOTE_WORDS",
@@ -33,6 +33,7 @@ __all__ = [
     "format_number",
     "interval_phrase",
     "interval_sentence",
+    "is_numeric",
     "marked",
     "probability",
     "quantile_mcse",
@@ -50,7 +51,9 @@ NOTE_WORDS: dict[NoteKind, str] = {
 
 _FIGURES = 3  # significant digits of a number without a Monte Carlo error
 _MOST_DECIMALS = 6
-_NUMERIC = re.compile(r"^[<>]? ?[-−]?[\d.,]+ ?%?$")  # text that stands among numbers, such as "> 0.999"
+# text that stands among numbers, such as "> 0.999" and "2 to 5"
+_NUMERIC = re.compile(r"^[<>]? ?[-−]?[\d.,]+ ?%?$")
+_RANGE = re.compile(r"^[-−]?[\d.,]+ to [-−]?[\d.,]+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,18 @@ type Cell = str | int | float | Number | None
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """Running text."""
+    """Running text.
+
+    Parameters
+    ----------
+    text : str
+        What is said.
+    mark : str
+        Label of a text whose numbers are not to be relied on.
+    """
 
     text: str
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +240,20 @@ class Report:
         In reading order.
     subtitle : str
         One line under the title.
+    facts : mapping
+        What a machine wants beside the text, as JSON-able values: verdict, exit code, provenance.
     """
 
     title: str
     banner: Note
     sections: tuple[Section, ...]
     subtitle: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def status(self) -> NoteKind:
+        """What the first line says, for machines: "pass", "warn", "fail", "partial" or "not computed"."""
+        return self.banner.kind
 
     def figures(self) -> tuple[Figure, ...]:
         """Every figure, in order."""
@@ -244,19 +264,34 @@ class Report:
         return tuple(b for s in self.sections for b in s.blocks if isinstance(b, Table))
 
 
-def marked(sections: Iterable[Section], mark: str, provisional: bool = False) -> tuple[Section, ...]:
-    """Return the sections with every table and figure labelled as not to be relied on."""
+def marked(
+    sections: Iterable[Section], mark: str, provisional: bool = False, texts: Callable[[Section], bool] = lambda section: True
+) -> tuple[Section, ...]:
+    """Return the sections with tables, figures and texts with numbers labelled as not to be relied on.
+
+    `texts` says of which sections texts are labelled: those that explain how to read numbers need not be.
+    """
     return tuple(
-        dataclasses.replace(s, blocks=tuple(_marked(block, mark, provisional) for block in s.blocks)) for s in sections
+        dataclasses.replace(s, blocks=tuple(_marked(block, mark, provisional, texts(s)) for block in s.blocks))
+        for s in sections
     )
 
 
-def _marked(block: Block, mark: str, provisional: bool) -> Block:
+def _marked(block: Block, mark: str, provisional: bool, texts: bool) -> Block:
     if isinstance(block, Table):
         return dataclasses.replace(block, mark=mark, provisional=provisional)
     if isinstance(block, Figure):
         return dataclasses.replace(block, alt=f"{mark}. {block.alt}", mark=mark)
+    if texts and isinstance(block, Paragraph) and any(c.isdigit() for c in block.text):
+        return dataclasses.replace(block, mark=mark)
     return block
+
+
+def is_numeric(cell: Cell) -> bool:
+    """Whether a cell holds a number, or text that is one, such as "> 0.999" and the range "2 to 5"."""
+    if isinstance(cell, str):
+        return bool(_NUMERIC.match(cell) or _RANGE.match(cell))
+    return cell is not None
 
 
 def decimals(mcse: float) -> int:

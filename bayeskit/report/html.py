@@ -6,7 +6,7 @@ import base64
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from bayeskit.report.content import NOTE_WORDS, Cell, Figure, Report, format_cell
+from bayeskit.report.content import NOTE_WORDS, Cell, Figure, Report, format_cell, is_numeric
 from bayeskit.report.escape import clean, slug
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    environment.filters.update(cell=_cell, source=_source, typename=lambda block: type(block).__name__.lower())
+    environment.filters.update(
+        cell=_cell, source=_source, typename=lambda block: type(block).__name__.lower(), numeric=is_numeric
+    )
     return environment
 
 
@@ -50,7 +52,9 @@ def _finalize(value: Any) -> Any:
 
 def _cell(cell: Cell) -> str:
     text = format_cell(cell)
-    return text.replace("-", "−") if not isinstance(cell, str) else text
+    if isinstance(cell, str):
+        return text if text.strip() else "–"  # an empty heading of a row is nothing to a screen reader
+    return text.replace("-", "−")
 
 
 def _source(figure: Figure) -> str:

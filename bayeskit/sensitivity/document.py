@@ -3,42 +3,25 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from bayeskit.errors import SpecificationError, suggest
 from bayeskit.report import render
-from bayeskit.report.build import verdict_note
-from bayeskit.report.content import Block, Cell, Figure, Paragraph, Report, Section, Table
+from bayeskit.report.answers import Answered, answer_blocks
+from bayeskit.report.content import Report, Section
+from bayeskit.report.escape import csv_text
+from bayeskit.report.gate import verdict_note
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bayeskit.fit import Fit
 
-__all__ = ["SUFFIXES", "Answered", "sensitivity_report", "write_sensitivity"]
+__all__ = ["SUFFIXES", "sensitivity_report", "write_sensitivity"]
 
-SUFFIXES = (".html", ".md", ".json", ".csv")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
-"""How a cell begins that a spreadsheet would run."""
-_MOST = 30  # rows of a table in a document; JSON and CSV have all
-
-
-class Answered(Protocol):
-    """What every result of the sensitivity analysis has."""
-
-    @property
-    def headline(self) -> str:
-        """What was found, in one line."""
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """Every number behind it."""
-
-    def to_json(self) -> str:
-        """All of it for machines."""
+SUFFIXES = (".html", ".md", ".tex", ".json", ".csv")
 
 
 def sensitivity_report(fit: Fit, results: Mapping[str, Answered]) -> Report:
@@ -51,7 +34,9 @@ def sensitivity_report(fit: Fit, results: Mapping[str, Answered]) -> Report:
     results : mapping of str to result
         By heading: what `Fit.sensitivity`, `sweep`, `tipping_point`, `influence` and `bounds` return.
     """
-    sections = [Section(title, f"part-{place}", tuple(_blocks(found))) for place, (title, found) in enumerate(results.items())]
+    sections = [
+        Section(title, f"part-{place}", tuple(answer_blocks(found))) for place, (title, found) in enumerate(results.items())
+    ]
     return Report(
         title=f"{type(fit.spec).__name__}: what the answer rests on",
         banner=verdict_note(fit.verdict),
@@ -60,48 +45,8 @@ def sensitivity_report(fit: Fit, results: Mapping[str, Answered]) -> Report:
     )
 
 
-def _blocks(found: Any) -> list[Block]:
-    blocks: list[Block] = [Paragraph(found.headline)]
-    sentences = getattr(found, "sentences", None)
-    blocks += [Paragraph(text) for text in (sentences() if callable(sentences) else ())]
-    frame = getattr(found, "shown", found.table)
-    if hasattr(found, "plot") and len(frame):
-        picture = _picture(found)
-        blocks += [] if picture is None else [picture]
-    blocks.append(_table(frame))
-    return blocks
-
-
-def _picture(found: Any) -> Figure | None:
-    try:
-        picture: Figure = found.plot()
-    except SpecificationError:  # nothing in it that could be drawn: the table says why
-        return None
-    return picture
-
-
-def _table(frame: pd.DataFrame) -> Table:
-    named = frame.reset_index() if frame.index.name else frame
-    shown = named.head(_MOST)
-    caption = f"{_MOST} of {len(named)} rows; JSON and CSV have all." if len(named) > _MOST else ""
-    rows = tuple(tuple(_cell(v) for v in row) for row in shown.itertuples(index=False))
-    return Table(tuple(str(c) for c in named.columns), rows, caption)
-
-
-def _cell(value: Any) -> Cell:
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return str(value)
-    return None if math.isnan(number) else int(number) if number.is_integer() and abs(number) < 1e9 else number
-
-
 def write_sensitivity(fit: Fit, results: Mapping[str, Answered], path: str | Path) -> Path:
-    """Write results to a file: a document (.html, .md), everything for machines (.json), or the first table (.csv).
+    """Write results to a file: a document (.html, .md, .tex), everything for machines (.json), or the first table (.csv).
 
     Raises
     ------
@@ -129,7 +74,5 @@ def _inert(frame: pd.DataFrame) -> pd.DataFrame:
     out = frame.copy()
     for column in out.columns:
         if not all(isinstance(v, int | float) for v in out[column]):
-            out[column] = [
-                f"'{v}" if isinstance(v, str) and v[:1] in ("=", "+", "-", "@", "\t", "\r", "\0") else v for v in out[column]
-            ]
+            out[column] = [csv_text(v) if isinstance(v, str) else v for v in out[column]]
     return out

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import numpy as np
 import xarray as xr
 
 from bayeskit.assumptions import Assumption, Dial, Prior
 from bayeskit.checks import run_checks
+from bayeskit.hooks import ModelHooks
 from bayeskit.summary import summarise
 
 
@@ -37,9 +37,12 @@ class FakeFit:
         }
     )
 
+    statistics: xr.Dataset | None = None
+    aggregate: xr.Dataset | None = None
+
     @property
     def spec(self):
-        class FakeModel(SimpleNamespace):
+        class FakeModel(ModelHooks):
             def to_json(self):
                 return '{"model": "FakeModel", "levels": 2}'
 

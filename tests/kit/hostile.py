@@ -15,5 +15,9 @@ NASTY = (
     "www.example.org",
     "@someone", "#12", "1. item", "- item", "# head", "> quote", "$\\frac{1}{0}$", "$x$", "\\",
     "=HYPERLINK(\"x\")", "NaN", "", " ", "../../etc", "CON",
-    "日本語", "עברית", "\u202eevil", "a\x00b", "\ud800", "\x1b[31m", "x" * 300,
+    "\\input{/etc/passwd}", "\\write18{ls}", "\\end{document}", "\\end{verbatim}", "^^M\\input{x}", "% comment", "{", "}", "$$",
+    "#1", "&", "~", "a\\\\[b]", "``quoted''", "=1+1", "=cmd|'/C calc'!A0", "+1+1", "-1+1", "@SUM(1)", "\t=1", "＝1", "%1",
+    "COM1", "NUL", "aux.txt", "a/b", "C:\\x", "../x", "..", ".hidden", "🙂👩‍👩‍👧",
+    "\u200bzero width", "\ufeffmark", "e\u0301", "\x85next",
+    "日本語", "עברית", "\u202eevil", "a\x00b", "\ud800", "\x1b[31m", "x" * 300, "long " * 1000,
 )  # fmt: skip

@@ -90,7 +90,7 @@ def test_a_failed_cell_of_a_sweep_ends_with_two(run_file):
         (["--fail-on", "sensitiv"], "Did you mean 'sensitive'"),
         (["--assumptions", "mmu"], "No assumption named 'mmu'"),
         (["--quantity", "meen"], "No estimand named 'meen'"),
-        (["--out", "x.pdf"], ".html, .md, .json, .csv"),
+        (["--out", "x.pdf"], ".html, .md, .tex, .json, .csv"),
         (["--bounds", "mean"], "bounds"),
     ],
 )

@@ -16,6 +16,7 @@ from bayeskit_models.judges.estimands import estimands_of
 from bayeskit_models.judges.judge_fit import JudgeFit
 from bayeskit_models.judges.monotone import draw_monotone, log_monotone_weight
 from bayeskit_models.judges.presets import beta_of, boost_of
+from bayeskit_models.judges.report_facts import data_facts_of, equations_of, limits_of, test_quantities_of
 from bayeskit_models.judges.statistics import answer_statistics, marginal_statistics
 from bayeskit_models.judges.units import drop_units, row_effects, unit_counts, unit_names
 
@@ -252,6 +253,22 @@ class JudgeSimplex(ModelBuilder):
         found = row_effects(self, draws, statistics, by, self.set_dials(statistics, dials))
         coords = {d: draws[d].values for d in ("chain", "draw") if d in draws.coords} | {"unit": units}
         return xr.DataArray(found, coords, ("chain", "draw", "unit"), name="log_likelihood")
+
+    def equations(self) -> tuple[str, ...]:
+        """The likelihood in formulas; see `report_facts` of this folder."""
+        return equations_of(self)
+
+    def data_facts(self, statistics: xr.Dataset) -> dict[str, int | float | str]:
+        """Verdicts, answers, and verdicts of each judge."""
+        return data_facts_of(statistics)
+
+    def test_quantities(self, statistics: xr.Dataset, observed: xr.Dataset) -> dict[str, float]:
+        """Mean verdicts of candidates and judges, and how often judges agree."""
+        return test_quantities_of(self, statistics)
+
+    def limits(self) -> tuple[str, ...]:
+        """What a ranking by verdicts cannot say."""
+        return limits_of(self)
 
     def simulate(
         self,

@@ -10,6 +10,7 @@ import xarray as xr
 
 from bayeskit.checks import overlap_note
 from bayeskit.errors import StorageError
+from bayeskit.report.counts import counted
 from bayeskit.verdict import CheckResult, Status
 from bayeskit_models.risk.conflict import LIMIT, untested_identity
 from bayeskit_models.risk.population import coefficients_of, pooled, testing_columns
@@ -180,7 +181,9 @@ def _sharpness(fit: RiskFit, design: xr.Dataset) -> list[CheckResult]:
         binary = fit.spec.family == "bernoulli"
         noise = math.sqrt(max(middle * (1.0 - middle), 1e-12) / n) if binary else float(design["tested_sd"]) / math.sqrt(n)
         sd = fit.dials["prevalence.sd"]
-        text = f"The stated prevalence has sd {sd:.2g}; that of {n:g} people drawn from a population varies by {noise:.2g}."
+        text = (
+            f"The stated prevalence has sd {sd:.2g}; of {counted(n)} people drawn from a population it varies by {noise:.2g}."
+        )
         if sd >= _SHARP * noise:
             out.append(CheckResult("sharpness", Status.PASS, text))
         else:

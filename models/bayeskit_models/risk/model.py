@@ -14,6 +14,7 @@ from bayeskit.errors import SpecificationError, suggest
 from bayeskit_models.formulas import Terms, read_formula
 from bayeskit_models.risk.assumptions import assumptions_of, sign_weight
 from bayeskit_models.risk.constraints import Prevalence, Stated, read_expertise, read_prevalence, read_signs
+from bayeskit_models.risk.report_facts import data_facts_of, equations_of, limits_of, test_quantities_of
 from bayeskit_models.risk.risk_fit import RiskFit
 from bayeskit_models.risk.statistics import reduce_rows
 from bayeskit_models.risk.unobserved import LAWS
@@ -270,6 +271,27 @@ class SelectiveRisk(ModelBuilder):
         from bayeskit_models.risk.bounds import untested_bounds
 
         return untested_bounds(self, draws, statistics, dials, name, weights)
+
+    @property
+    def checklists(self) -> tuple[str, ...]:
+        """Those of every Bayesian report, and TRIPOD+AI for models that predict."""
+        return (*super().checklists, "TRIPOD+AI")
+
+    def equations(self) -> tuple[str, ...]:
+        """The likelihood in formulas; see `report_facts` of this folder."""
+        return equations_of(self)
+
+    def data_facts(self, statistics: xr.Dataset) -> dict[str, int | float | str]:
+        """Tested and untested people, and outcomes of the tested."""
+        return data_facts_of(self, statistics)
+
+    def test_quantities(self, statistics: xr.Dataset, observed: xr.Dataset) -> dict[str, float]:
+        """Share tested and outcomes of the tested, of all and by category."""
+        return test_quantities_of(self, statistics)
+
+    def limits(self) -> tuple[str, ...]:
+        """What a fit to selected labels cannot say."""
+        return limits_of(self)
 
     def simulate(
         self,

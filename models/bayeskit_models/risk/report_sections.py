@@ -19,6 +19,7 @@ from bayeskit.report.content import (
     probability,
     quantile_mcse,
 )
+from bayeskit.report.counts import counted
 from bayeskit.report.figures import interval_plot
 from bayeskit_models.risk.conflict import untested_identity
 
@@ -54,8 +55,8 @@ def _prevalence(fit: RiskFit, prob: float) -> Section:
         told = f"of whom {seen:.1%} had the outcome" if fit.spec.family == "bernoulli" else f"with mean outcome {seen:.4g}"
         blocks.append(
             Paragraph(
-                f"{counts.sum():,.0f} people, {counts[1:].sum():,.0f} of them tested, {told}. Nothing was "
-                f"seen of the other {counts[0]:,.0f}: what is said of them rests on the assumptions below."
+                f"{counted(counts.sum())} people, {counted(counts[1:].sum())} of them tested, {told}. Nothing was "
+                f"seen of the other {counted(counts[0])}: what is said of them rests on the assumptions below."
             )
         )
     rows = tuple((str(p), *_numbers(draws[..., k], prob)) for k, p in enumerate(fit.estimands["population"].values))

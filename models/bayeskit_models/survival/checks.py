@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from bayeskit.report.counts import count_cell, counted
 from bayeskit.verdict import CheckResult, Status
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ def _follow_up(fit: SurvivalFit, design: xr.Dataset | None) -> CheckResult:
         return CheckResult(name, Status.NOT_COMPUTED, text, "Fit again, or give the table: fit.refit(table=...).")
     beyond, last, end = (float(design[n]) for n in ("beyond", "last_event", "follow_up"))
     text = (
-        f"{claim}; follow-up ends at {end:g}, the last event is at {last:g}, and {beyond:g} rows were followed beyond it "
-        f"(at least {_BEYOND:g} for a cured share to rest on data)."
+        f"{claim}; follow-up ends at {end:g}, the last event is at {last:g}, and {counted(beyond)} rows were followed "
+        f"beyond it (at least {_BEYOND:g} for a cured share to rest on data)."
     )
     if beyond >= _BEYOND:
         return CheckResult(name, Status.PASS, text)
@@ -119,14 +120,17 @@ def _arms(design: xr.Dataset) -> list[CheckResult]:
     names = [str(c) for c in design["category"].values]
     rows, events = design["category_rows"].values, design["category_events"].values
     empty = [i for i in range(len(names)) if events[i] == 0]
-    table = tuple({"category": names[i], "rows": float(rows[i]), "events": float(events[i])} for i in range(len(names)))
+    table = tuple(
+        {"category": names[i], "rows": count_cell(rows[i]), "events": count_cell(events[i])} for i in range(len(names))
+    )
     if not empty:
         least = int(events.argmin())
         text = (
-            f"Every category of a covariate has events; fewest: {names[least]} with {events[least]:g} in {rows[least]:g} rows."
+            f"Every category of a covariate has events; fewest: {names[least]} with {counted(events[least])} in "
+            f"{counted(rows[least])} rows."
         )
         return [CheckResult("arms", Status.PASS, text, "", table)]
-    told = ", ".join(f"{names[i]} ({rows[i]:g} rows)" for i in empty[:5]) + (", ..." if len(empty) > 5 else "")
+    told = ", ".join(f"{names[i]} ({counted(rows[i])} rows)" for i in empty[:5]) + (", ..." if len(empty) > 5 else "")
     text = f"{len(empty)} of {len(names)} categories have no event (at least 1 needed): {told}."
     advice = (
         "The likelihood says only that their hazard is small: how small is the prior's. Read fit.sensitivity() for their "

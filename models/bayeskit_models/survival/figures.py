@@ -15,6 +15,7 @@ from bayeskit.errors import SpecificationError
 from bayeskit.estimands import interval
 from bayeskit.prior_check import prior_draws
 from bayeskit.report.content import Figure, interval_phrase
+from bayeskit.report.counts import counted
 from bayeskit.report.drawing import Canvas, canvas, label_text
 from bayeskit.report.figures import smooth_density
 from bayeskit.report.palette import GRID, INK, MUTED, SERIES, style
@@ -272,7 +273,7 @@ def _risk_table(ax: Axes, curves: list[Curve]) -> None:
         assert curve.at_risk is not None
         for tick, number in zip(ticks, curve.at_risk, strict=True):
             ax.annotate(
-                f"{number:g}", (float(tick), 0.0), xycoords=("data", "axes fraction"), xytext=(0, shift),
+                counted(float(number)), (float(tick), 0.0), xycoords=("data", "axes fraction"), xytext=(0, shift),
                 textcoords="offset points", ha="center", fontsize=8, color=INK,
             )  # fmt: skip
 
@@ -282,7 +283,7 @@ def _risk_told(curves: list[Curve]) -> str:
         return ""
     ticks = _ticks(float(curves[0].times[-1]))
     told = [
-        f"{c.label} " + ", ".join(f"{n:g} at {t:g}" for t, n in zip(ticks, c.at_risk, strict=True) if n > 0)  # type: ignore[arg-type]
+        f"{c.label} " + ", ".join(f"{counted(float(n))} at {t:g}" for t, n in zip(ticks, c.at_risk, strict=True) if n > 0)  # type: ignore[arg-type]
         for c in curves
     ]
     return f" At risk: {'; '.join(told)}."

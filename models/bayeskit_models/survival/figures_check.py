@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bayeskit.errors import SpecificationError, suggest
 from bayeskit.estimands import interval
 from bayeskit.report.content import Figure, interval_phrase
+from bayeskit.report.counts import counted
 from bayeskit.report.drawing import canvas
 from bayeskit.report.palette import GRID, INK, MUTED, style
 from bayeskit_models.survival import population
@@ -259,7 +260,7 @@ def _calibration_page(
     ax.grid()
     ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False, borderaxespad=0.3)
     for x, y, n in zip(mid[there], seen[there], counts[there], strict=True):
-        ax.annotate(f"n={n}", (x, y), xytext=(7, -9), textcoords="offset points", fontsize=7.5, color=MUTED)
+        ax.annotate(f"n={counted(float(n))}", (x, y), xytext=(7, -9), textcoords="offset points", fontsize=7.5, color=MUTED)
     told = "; ".join(
         f"predicted {m:.3g} ({b[0]:.3g} to {b[1]:.3g}), observed "
         + (
@@ -267,7 +268,7 @@ def _calibration_page(
             if np.isfinite(s)
             else "not known, for nobody of the group was followed so long"
         )
-        + f", {n} rows"
+        + f", {counted(float(n))} rows"
         for m, b, s, e, n in zip(mid, bounds, seen, ends, counts, strict=True)
     )
     lost = int((~there).sum())

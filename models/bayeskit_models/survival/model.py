@@ -13,6 +13,7 @@ from bayeskit import Assumption, Column, ModelBuilder, Simulation
 from bayeskit.errors import SpecificationError, suggest
 from bayeskit_models.formulas import Terms, read_formula
 from bayeskit_models.survival.assumptions import TAILS, assumptions_of
+from bayeskit_models.survival.report_facts import data_facts_of, equations_of, limits_of, test_quantities_of
 from bayeskit_models.survival.statistics import COMPONENTS, reduce_rows
 from bayeskit_models.survival.survival_fit import SurvivalFit
 
@@ -282,6 +283,27 @@ class FlexibleSurvival(ModelBuilder):
     def no_calibration(self) -> str:
         """Without `unit` the priors follow the data, and there is nothing to calibrate."""
         return "" if self.unit is not None else "give unit=1.0 or so; without it the priors follow each table's median time."
+
+    @property
+    def checklists(self) -> tuple[str, ...]:
+        """Those of every Bayesian report, and STROBE and REMARK for studies of time to an event."""
+        return (*super().checklists, "STROBE", "REMARK")
+
+    def equations(self) -> tuple[str, ...]:
+        """The likelihood in formulas; see `report_facts` of this folder."""
+        return equations_of(self)
+
+    def data_facts(self, statistics: xr.Dataset) -> dict[str, int | float | str]:
+        """Rows by kind, events by category, and follow-up."""
+        return data_facts_of(statistics)
+
+    def test_quantities(self, statistics: xr.Dataset, observed: xr.Dataset) -> dict[str, float]:
+        """Kaplan and Meier's survival at fixed times, of all and by category."""
+        return test_quantities_of(self, statistics, observed)
+
+    def limits(self) -> tuple[str, ...]:
+        """What a fit to censored times cannot say."""
+        return limits_of(self)
 
     def simulate(
         self,

@@ -8,6 +8,7 @@ import numpy as np
 
 from bayeskit.convergence import mean_errors
 from bayeskit.report.content import Note, Number, Paragraph, Section, Table, interval_phrase, probability, quantile_mcse
+from bayeskit.report.counts import counted
 from bayeskit_models.answers import chance
 from bayeskit_models.survival.distribution import SHAPES
 from bayeskit_models.survival.figures import rows_of
@@ -351,7 +352,7 @@ def _cure_details(fit: SurvivalFit) -> list[str]:
         rows = rows_of(fit)
         marks = np.array([0.75, 0.9, 1.0]) * fit.follow_up
         numbers = numbers_at_risk(rows["time"], rows["entry"], rows["weights"], marks)
-        told = ", ".join(f"{n:g} at {t:.4g}" for t, n in zip(marks, numbers, strict=True))
+        told = ", ".join(f"{counted(float(n))} at {t:.4g}" for t, n in zip(marks, numbers, strict=True))
         few = f" Fewer than {_FEW} there: the end of the curve is hardly observed." if numbers[1] < _FEW else ""
         details.append(f"At risk: {told}.{few}")
     if not fit.spec.terms("hazard").intercept and fit.spec.law == "apgw":
