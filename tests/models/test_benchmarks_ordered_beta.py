@@ -21,7 +21,7 @@ def statistics(scores):
     for y in map(np.asarray, scores):
         own = y[(y > 0.0) & (y < 1.0)]
         rows.append([(y == 0.0).sum(), (y == 1.0).sum(), own.size, np.log(own).sum(), np.log1p(-own).sum()])
-    return list(np.array(rows, float).T)
+    return list(np.ascontiguousarray(np.array(rows, float).T))
 
 
 def simulate(x, low, high, precision, rng):
