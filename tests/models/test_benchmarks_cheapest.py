@@ -9,6 +9,7 @@ from scipy import special
 
 pytest.importorskip("pymc")
 
+from bayeskit_models.benchmarks import BenchmarkVariance
 from bayeskit_models.benchmarks.cheapest import cheapest_kernel
 from bayeskit_models.benchmarks.crossed import crossed_kernel
 from bayeskit_models.benchmarks.kinds import alike, kinds_of
@@ -163,3 +164,14 @@ def test_kinds_are_the_cells_themselves():
 def test_alike():
     first, inverse = alike(np.array([2, 1, 2, 2]), np.array([0.5, 0.5, 0.5, 0.0]))
     assert first.tolist() == [0, 1, 3] and inverse.tolist() == [0, 1, 0, 2]
+
+
+def test_leaving_data_out_keeps_the_shares_true():
+    """After `without` the folded likelihood is that of the units that are left."""
+    spec = BenchmarkVariance()
+    made = spec.simulate(3, models=3, items=60)
+    statistics = spec.statistics(made.table)
+    for by in ("item", "model"):
+        less = spec.without(statistics, by, 1)
+        again = with_shares(less.drop_vars(DESIGN[7:]))
+        assert less.equals(again)

@@ -8,6 +8,7 @@ import numpy as np
 
 from bayeskit_models.benchmarks.assumptions import chance_dials, effect_of, spreads
 from bayeskit_models.benchmarks.centring import partly_centred, partly_centred_ratio
+from bayeskit_models.benchmarks.shares import DESIGN
 
 if TYPE_CHECKING:
     from bayeskit import Graph
@@ -55,10 +56,16 @@ def write_graph(spec: BenchmarkVariance, graph: Graph) -> None:
     none = pt.zeros(benchmarks)
     outer = none if integrated == "none" else sd["item_sd" if integrated == "item" else "run_sd"]
     inner = sd.get("item_model_sd", none)
-    names = ("unit_ptr", "unit_benchmark", "unit_weight", "cell_column", "cell_group", *law.statistics)
-    if law.name == "binomial" and integrated == "none":
-        graph.likelihood(_independent(eta, own[0], graph.data("k"), graph.data("n"), graph.data("cell_column"), home))
+    if law.name == "binomial":
+        if integrated == "none":
+            graph.likelihood(_independent(eta, own[0], graph.data("k"), graph.data("n"), graph.data("cell_column"), home))
+            return
+        from bayeskit_models.benchmarks.cheapest import log_likelihood
+
+        design = (graph.data(x) for x in DESIGN)
+        graph.likelihood(log_likelihood(eta, shift, outer, inner, *own, *design, np.ones(1)))
         return
+    names = ("unit_ptr", "unit_benchmark", "unit_weight", "cell_column", "cell_group", *law.statistics)
     nodes = [] if law.linear else [np.ones(1)]
     total = law.module.log_likelihood(eta, shift, outer, inner, *own, *(graph.data(x) for x in names), *nodes)
     if law.linear:  # densities are of the user's scores

@@ -14,6 +14,7 @@ from bayeskit.errors import SpecificationError, suggest
 from bayeskit_models.benchmarks.assumptions import assumptions_of
 from bayeskit_models.benchmarks.benchmark_fit import BenchmarkFit
 from bayeskit_models.benchmarks.families import FAMILIES, Family
+from bayeskit_models.benchmarks.shares import with_shares
 from bayeskit_models.benchmarks.statistics import AUTO, reduce_rows
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ class BenchmarkVariance(ModelBuilder):
 
     def reduce(self, rows: Rows) -> xr.Dataset:
         """Counts by item and column, identical items folded; see `statistics`."""
-        return reduce_rows(self, rows)
+        return self._shared(reduce_rows(self, rows))
 
     def assumptions(self, statistics: xr.Dataset) -> tuple[Assumption, ...]:
         """Items, chance, levels and abilities, and the standard deviation of every effect."""
@@ -204,7 +205,12 @@ class BenchmarkVariance(ModelBuilder):
         """Less the answers of some units; parameters stay."""
         from bayeskit_models.benchmarks.units import drop_units
 
-        return drop_units(statistics, by, np.asarray(places))
+        return self._shared(drop_units(statistics, by, np.asarray(places)))
+
+    def _shared(self, statistics: xr.Dataset) -> xr.Dataset:
+        """With what units and cells have in common, where the likelihood can use it."""
+        used = self.law.name == "binomial" and statistics.attrs["integrated"] != "none"
+        return with_shares(statistics) if used else statistics
 
     def log_likelihood_of(
         self, draws: xr.Dataset, statistics: xr.Dataset, by: str, dials: Mapping[str, float] | None = None
