@@ -1,8 +1,8 @@
-"""The likelihood of `crossed` by the cheapest of three sums that are all exact.
+"""The likelihood of counts by the cheapest of the sums that are all exact.
 
-Without chance level and interaction, units of equal design and total are one (`totals`). Otherwise cells of one kind share
-their work on a lattice (`lattice`), where kinds are few; and where every cell is a kind of its own, each unit is summed by
-itself (`crossed`). Which of the three it is depends on the chance level, a dial, so it is decided at every evaluation.
+Without chance level and interaction, units of equal design and total are one (`rasch`). Otherwise every unit is summed for
+itself (`crossed`), with the work of groups that repeat shared where there is an interaction. Which it is depends on the chance
+level, a dial, so it is decided at every evaluation.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import numpy as np
 
 from bayeskit.fused import fused, kernel
 from bayeskit_models.benchmarks.crossed import crossed_kernel
-from bayeskit_models.benchmarks.lattice import lattice_kernel
 from bayeskit_models.benchmarks.shares import DESIGN
 
 __all__ = ["cheapest_kernel", "log_likelihood"]
@@ -33,19 +32,13 @@ def cheapest_kernel(
     cell_group: np.ndarray,
     k: np.ndarray,
     n: np.ndarray,
+    cell_kind: np.ndarray,
     fold_ptr: np.ndarray,
     fold_unit: np.ndarray,
     fold_weight: np.ndarray,
     fold_column: np.ndarray,
     fold_k: np.ndarray,
     fold_n: np.ndarray,
-    group_ptr: np.ndarray,
-    group_kind: np.ndarray,
-    kind_ptr: np.ndarray,
-    kind_benchmark: np.ndarray,
-    kind_column: np.ndarray,
-    kind_k: np.ndarray,
-    kind_n: np.ndarray,
     fine: np.ndarray,
 ) -> Any:
     """Log likelihood of all units and its gradients with respect to the first four arguments, as `crossed_kernel` gives them.
@@ -54,14 +47,12 @@ def cheapest_kernel(
     ----------
     eta, shift, sd, inner_sd, chance, fine
         As in `crossed_kernel`.
-    unit_ptr, unit_benchmark, unit_weight, cell_column, cell_group, k, n
+    unit_ptr, unit_benchmark, unit_weight, cell_column, cell_group, k, n, cell_kind
         As in `crossed_kernel`.
     fold_ptr, fold_weight, fold_column, fold_k, fold_n
-        Units of equal design and total, as in `totals.Folded`.
+        Units of equal design and total, as in `rasch.Folded`.
     fold_unit : (V,) int64
         One of the units that each stands for.
-    group_ptr, group_kind, kind_ptr, kind_benchmark, kind_column, kind_k, kind_n
-        As in `kinds.Kinds`.
 
     Returns
     -------
@@ -73,21 +64,16 @@ def cheapest_kernel(
     folded = fold_weight.size > 0
     for b in range(sd.size):
         folded = folded and chance[b] == 0.0 and inner_sd[b] == 0.0
-    if group_kind.size > 0 and not folded:
-        return lattice_kernel(
-            eta, shift, sd, inner_sd, chance, group_ptr, unit_benchmark, unit_weight, group_kind, kind_ptr, kind_benchmark,
-            kind_column, kind_k, kind_n, fine,
-        )  # fmt: skip
-    place, home = shift, unit_benchmark
+    place, home, kind = shift, unit_benchmark, cell_kind
     if folded:
-        place, home = np.empty(fold_unit.size), np.empty(fold_unit.size, np.int64)
+        place, home, kind = np.empty(fold_unit.size), np.empty(fold_unit.size, np.int64), np.empty(0, np.int64)
         for v in range(fold_unit.size):
             place[v], home[v] = shift[fold_unit[v]], unit_benchmark[fold_unit[v]]
     # one call of the kernel, for the compiler copies it to every place that calls it
     value, d_eta, d_place, d_sd, d_inner = crossed_kernel(
         eta, place, sd, inner_sd, chance, fold_ptr if folded else unit_ptr, home, fold_weight if folded else unit_weight,
         fold_column if folded else cell_column, fold_column if folded else cell_group, fold_k if folded else k,
-        fold_n if folded else n, fine,
+        fold_n if folded else n, fine, kind,
     )  # fmt: skip
     d_shift = d_place
     if folded:

@@ -66,7 +66,7 @@ def write_graph(spec: BenchmarkVariance, graph: Graph) -> None:
         graph.likelihood(log_likelihood(eta, shift, outer, inner, *own, *design, np.ones(1)))
         return
     names = ("unit_ptr", "unit_benchmark", "unit_weight", "cell_column", "cell_group", *law.statistics)
-    nodes = [] if law.linear else [np.ones(1)]
+    nodes = [] if law.linear else [np.ones(1)] + ([graph.data("cell_kind")] if "cell_kind" in graph.statistics else [])
     total = law.module.log_likelihood(eta, shift, outer, inner, *own, *(graph.data(x) for x in names), *nodes)
     if law.linear:  # densities are of the user's scores
         seen = (graph.data("unit_weight")[graph.data("cell_unit")] * graph.data("n")).sum()

@@ -209,8 +209,8 @@ class BenchmarkVariance(ModelBuilder):
 
     def _shared(self, statistics: xr.Dataset) -> xr.Dataset:
         """With what units and cells have in common, where the likelihood can use it."""
-        used = self.law.name == "binomial" and statistics.attrs["integrated"] != "none"
-        return with_shares(statistics) if used else statistics
+        used = not self.law.linear and statistics.attrs["integrated"] != "none"
+        return with_shares(statistics, single=self.law.parameter is not None) if used else statistics
 
     def log_likelihood_of(
         self, draws: xr.Dataset, statistics: xr.Dataset, by: str, dials: Mapping[str, float] | None = None

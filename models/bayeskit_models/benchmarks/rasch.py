@@ -14,16 +14,34 @@ Andersen (1977), Psychometrika 42:69; Rasch (1960).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayeskit_models.benchmarks.kinds import alike
-
-__all__ = ["Folded", "fold_by_total"]
+__all__ = ["Folded", "alike", "fold_by_total"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+
+def alike(*facts: NDArray[Any]) -> tuple[IntArray, IntArray]:
+    """Rows that agree in all of several arrays.
+
+    Returns
+    -------
+    first, inverse : ndarray of int
+        One row of every set, in the order of their first rows, and the set of each row.
+    """
+    import pandas as pd
+
+    inverse = np.zeros(len(facts[0]), dtype=np.int64)
+    for fact in facts:
+        codes, found = pd.factorize(fact)
+        inverse = np.asarray(pd.factorize(inverse * len(found) + codes)[0], dtype=np.int64)
+    first = np.full(inverse.max(initial=-1) + 1, len(inverse), dtype=np.int64)
+    np.minimum.at(first, inverse, np.arange(len(inverse)))
+    return first, inverse
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from scipy import special
 pytest.importorskip("pymc")
 
 from bayeskit_models.benchmarks.crossed import crossed_kernel
-from bayeskit_models.benchmarks.totals import fold_by_total
+from bayeskit_models.benchmarks.rasch import fold_by_total
 
 COLUMNS, UNITS, CLUSTERS = 6, 400, 3
 
@@ -38,6 +38,7 @@ def evaluate(given, chance=0.0, shift=(0.3, -0.2, 0.9)):
     found = crossed_kernel(
         np.linspace(-1.0, 1.5, COLUMNS), np.array(shift)[cluster], np.array([1.3, 0.7]), np.zeros(2), np.full(2, chance), ptr,
         benchmark, weight, column, column.copy(), k, n, np.full(1, 2.0),
+            np.empty(0, np.int64),
     )  # fmt: skip
     value, d_eta, d_shift, d_sd, _ = found
     return value, d_eta, np.bincount(cluster, d_shift, CLUSTERS), d_sd
