@@ -76,8 +76,8 @@ def test_alike():
 def test_leaving_data_out_keeps_the_shares_true():
     """After `without` the folded likelihood is that of the units that are left."""
     spec = BenchmarkVariance()
-    made = spec.simulate(3, models=3, items=60)
-    statistics = spec.statistics(made.table)
+    statistics = spec.statistics(spec.simulate(3, models=7, items=400).table)
+    assert statistics.sizes["fold"] > 0 and statistics.sizes["kind"] > 0
     for by in ("item", "model"):
         less = spec.without(statistics, by, 1)
         again = with_shares(less.drop_vars(DESIGN[7:]))
