@@ -14,9 +14,10 @@ pytest.importorskip("pymc")
 
 from survival_cases import MULTIPLIER, TWO
 
+from bayeskit.report.content import format_cell
 from bayeskit_models import datasets
 from bayeskit_models.survival import distribution
-from bayeskit_models.survival.report_sections import effect_words
+from bayeskit_models.survival.report_sections import _ratio_numbers, effect_words
 
 
 def test_the_sign_of_every_effect(gbsg2_fit, gbsg2_wide, gbsg2_weibull):
@@ -40,6 +41,17 @@ def test_the_sign_of_every_effect(gbsg2_fit, gbsg2_wide, gbsg2_weibull):
     grid = np.geomspace(0.01, 100, 40)
     assert (distribution.survival(grid, 1, 1, 1.5, 1.0) < distribution.survival(grid, 1, 1, 1.5, -0.5)).all()
     assert effect_words("scale", np.linspace(-1, 1, 99), 0.95, True)[1] == "direction not settled"
+
+
+def test_both_ends_of_a_ratio_keep_the_digits_they_deserve():
+    """Ratios 0.56 to 4.4: by one error for both ends the lower one was printed as 1."""
+    draws = np.exp(np.random.default_rng(0).normal(0.45, 0.52, (4, 250)))
+    mid, low, high = _ratio_numbers(draws, 0.95)
+    np.testing.assert_allclose([low.value, mid.value, high.value], np.quantile(draws, (0.025, 0.5, 0.975)), rtol=5e-3)
+    assert low.mcse / low.value == pytest.approx(high.mcse / high.value) and mid.mcse / mid.value < low.mcse / low.value
+    # of a normal logarithm with 1000 independent draws: 0.52 / sqrt(1000) * sqrt(p (1 - p)) / density
+    assert low.mcse / low.value == pytest.approx(0.52 / np.sqrt(1000) * 2.67, rel=0.25)
+    assert [format_cell(n) for n in (mid, low, high)] == ["1.6", f"{low.value:.1f}", f"{high.value:.0f}"]
 
 
 def test_the_report_says_what_a_cure_rests_on(gbsg2_fit, gbsg2_weibull, tmp_path):
