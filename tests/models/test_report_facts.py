@@ -74,14 +74,11 @@ def test_survival():
     statistics = spec.statistics(table)
     facts, found = told(spec, table)
     assert facts["events at a known time"] == table["event"].sum()
-    assert facts["right-censored"] == (table["event"] == 0).sum()
+    assert facts.get("right-censored", 0) == (table["event"] == 0).sum()
     assert facts["events with arm=treated"] == table.loc[table["arm"] == "treated", "event"].sum()
     assert float(facts["longest follow-up, in the table's unit of time"]) == pytest.approx(table["time"].max(), rel=1e-3)
-    parts = {
-        "": table,
-        " where arm is control": table[table["arm"] == "control"],
-        " where arm is treated": table[table["arm"] == "treated"],
-    }
+    parts = {"": table}
+    parts |= {f" where arm is {arm}": rows for arm, rows in table.groupby("arm")}
     for at in statistics["horizons"].values:
         for where, rows in parts.items():
             curve = kaplan_meier(rows["time"].to_numpy(), rows["event"].to_numpy())
@@ -90,7 +87,7 @@ def test_survival():
 
 def test_survival_of_other_tables_is_told_at_the_observed_times():
     """Quartiles of another table would compare nothing with nothing."""
-    spec = FlexibleSurvival.aft("1", unit=1.0)
+    spec = FlexibleSurvival.aft("1")
     one, other = (spec.statistics(spec.simulate(seed, n=100).table) for seed in (1, 2))
     assert set(spec.test_quantities(other, one)) == set(spec.test_quantities(one, one))
     assert set(spec.test_quantities(other, other)) != set(spec.test_quantities(one, one))
