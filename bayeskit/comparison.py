@@ -16,6 +16,7 @@ from bayeskit.report.build import FAILED, PARTIAL, UNCHECKED
 from bayeskit.report.content import Block, Cell, NoteKind, interval_phrase, interval_sentence, marked, quantile_mcse
 from bayeskit.report.figures import interval_plot
 from bayeskit.report.gate import verdict_note
+from bayeskit.report.palette import SERIES
 from bayeskit.report.render import check_suffix
 from bayeskit.sensitivity.loo import loo_difference
 from bayeskit.verdict import Status
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "compare"]
 
 _MOST = 60  # quantities of the table
-_DRAWN = 36  # rows of the figure
+_DRAWN = 36  # rows of a figure
+_PICTURES = 4
 _SEVERITY: tuple[NoteKind, ...] = ("pass", "not computed", "warn", "partial", "fail")
 _ABSENT = "–"
 
@@ -117,9 +119,9 @@ class Comparison:
         summaries = self._summaries()
         for mark in ("", UNCHECKED, PARTIAL, FAILED):
             if mark in groups:
-                part = [self._side_by_side({label: summaries[label] for label in groups[mark]})]
-                part += [figure] if (figure := self._figure({v: summaries[v] for v in groups[mark]})) else []  # type: ignore[list-item]
-                section = Section("", "", tuple(part))
+                here = {label: summaries[label] for label in groups[mark]}
+                part: tuple[Block, ...] = (self._side_by_side(here), *self._figures(here))
+                section = Section("", "", part)
                 blocks += section.blocks if not mark else marked([section], mark, mark != FAILED)[0].blocks
         return Section("Results side by side", "results", tuple(blocks))
 
@@ -131,23 +133,34 @@ class Comparison:
         more = f" {len(order) - _MOST} more quantities are left out." if len(order) > _MOST else ""
         return Table(tuple(heads), rows, caption + more)
 
-    def _figure(self, frames: Mapping[str, pd.DataFrame]) -> Figure | None:
+    def _figures(self, frames: Mapping[str, pd.DataFrame]) -> list[Figure]:
+        """One picture for each estimand: numbers of several do not belong on one axis."""
+        names = dict.fromkeys(str(q).partition("[")[0] for frame in frames.values() for q in frame.index)
+        drawn = [self._figure(name, frames) for name in names] if len(frames) <= len(SERIES) else []
+        return [figure for figure in drawn if figure is not None][:_PICTURES]
+
+    def _figure(self, name: str, frames: Mapping[str, pd.DataFrame]) -> Figure | None:
         labels: list[str] = []
         numbers: list[list[float]] = []
         groups: list[str] = []
-        for quantity in dict.fromkeys(str(q) for frame in frames.values() for q in frame.index):
+        wanted = dict.fromkeys(str(q) for frame in frames.values() for q in frame.index if str(q).partition("[")[0] == name)
+        for quantity in wanted:
             for label, frame in frames.items():
                 if quantity in frame.index and len(labels) < _DRAWN:
                     row = frame[frame.index == quantity].iloc[0]
                     triple = [float(row[c]) for c in ("median", "lower", "upper")]
                     if all(map(math.isfinite, triple)):
-                        labels.append(f"{quantity} ({label})")
+                        element = quantity.removeprefix(name).removeprefix("[").removesuffix("]")
+                        own = f" ({label})" if element and len(frames) > 1 else ""
+                        labels.append(f"{element}{own}" if element else label)
                         numbers.append(triple)
                         groups.append(label)
-        if not labels or len(frames) > 7:
+        if len(labels) < 2:
             return None
         mid, low, high = zip(*numbers, strict=True)
-        return interval_plot(labels, mid, low, high, prob=self.prob, groups=groups, caption="The same as a picture.")
+        told = f"{name.replace('_', ' ')} fit by fit, {interval_phrase(self.prob, 'eti')} intervals."
+        caption = told[:1].upper() + told[1:]
+        return interval_plot(labels, mid, low, high, prob=self.prob, groups=groups, xlabel=name, caption=caption)
 
     def _differences(self) -> Section:
         """What was fitted: settings and dials that are not the same, and whether the data are."""

@@ -55,10 +55,10 @@ def data_section(fit: Fit) -> Section:
 
 
 def _left_out(data: Mapping[str, object]) -> str:
-    """Which rows were left out, and why: tables with faults are refused, so only what was asked for is left out."""
+    """Which units were left out on request; a table with a fault is refused, and models count what they allow to be empty."""
     without = data.get("without") if isinstance(data, Mapping) else None
     if not isinstance(without, Mapping) or not without:
-        return "none: a table with a row that cannot be used is refused, nothing is dropped or imputed silently"
+        return "none on request; empty cells that the model allows are counted above, any other fault refuses the whole table"
     told = [f"{by}: {counted(len(units))} ({short_list([str(u) for u in units])})" for by, units in without.items()]
     return f"on request, {'; '.join(told)}"
 

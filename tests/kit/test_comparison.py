@@ -32,6 +32,12 @@ def test_numbers_are_those_of_each_fit(found, normal_fit, wide):
     assert found.headline in repr(found)
 
 
+def test_pictures_hold_one_estimand_each(found):
+    figures = found.content().figures()
+    assert [f.caption.split(" fit by fit")[0] for f in figures] == ["Mean"]
+    assert "a (narrow)" in figures[0].alt and "a (wide)" in figures[0].alt
+
+
 def test_what_differs_is_named_and_nothing_else(found):
     section = next(s for s in found.content().sections if s.id == "differences")
     table = next(b for b in section.blocks if hasattr(b, "columns"))

@@ -14,6 +14,7 @@ from bayeskit.errors import SpecificationError, suggest
 from bayeskit_models.benchmarks.assumptions import assumptions_of
 from bayeskit_models.benchmarks.benchmark_fit import BenchmarkFit
 from bayeskit_models.benchmarks.families import FAMILIES, Family
+from bayeskit_models.benchmarks.report_facts import data_facts_of, equations_of, limits_of, test_quantities_of
 from bayeskit_models.benchmarks.shares import with_shares
 from bayeskit_models.benchmarks.statistics import AUTO, reduce_rows
 
@@ -222,6 +223,22 @@ class BenchmarkVariance(ModelBuilder):
         found = unit_effects(self, draws, statistics, by, self.set_dials(statistics, dials))
         coords = {d: draws[d].values for d in ("chain", "draw") if d in draws.coords} | {"unit": labels}
         return xr.DataArray(found, coords, ("chain", "draw", "unit"), name="log_likelihood")
+
+    def equations(self) -> tuple[str, ...]:
+        """The likelihood in formulas; see `report_facts` of this folder."""
+        return equations_of(self)
+
+    def data_facts(self, statistics: xr.Dataset) -> dict[str, int | float | str]:
+        """Trials, items, runs and templates, and empty scores."""
+        return data_facts_of(statistics)
+
+    def test_quantities(self, statistics: xr.Dataset, observed: xr.Dataset) -> dict[str, float]:
+        """Mean scores by model and benchmark, and how much items differ."""
+        return test_quantities_of(self, statistics)
+
+    def limits(self) -> tuple[str, ...]:
+        """What benchmark scores cannot say."""
+        return limits_of(self)
 
     def simulate(
         self,
