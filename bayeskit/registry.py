@@ -47,14 +47,23 @@ def register[M: type[ModelBuilder]](model: M) -> M:
     return model
 
 
+def _plain(name: str) -> str:
+    return name.replace("-", "").replace("_", "").casefold()
+
+
 def model_names() -> tuple[str, ...]:
     """Names of the registered models, sorted; nothing is imported."""
     return tuple(sorted(_catalogue()))
 
 
 def load_model(name: str) -> type[ModelBuilder]:
-    """Return the model class registered under `name`; `SpecificationError` with a suggestion if there is none."""
+    """Return the model class registered under `name`; `SpecificationError` with a suggestion if there is none.
+
+    Case, dashes and underscores count for nothing: ``benchmark-variance`` is `BenchmarkVariance`.
+    """
     catalogue = _catalogue()
+    alike = [known for known in catalogue if _plain(known) == _plain(name)]
+    name = alike[0] if name not in catalogue and len(alike) == 1 else name
     if name not in catalogue:
         raise SpecificationError(
             f"No model named {name!r} is installed.{suggest(name, catalogue)} Installed: {', '.join(sorted(catalogue))}. "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from bayeskit import Fit
+from bayeskit import Fit, Status
 from bayeskit.errors import SpecificationError, suggest
 from bayeskit.estimands import p_above, ranks, tied_groups
 from bayeskit_models.benchmarks.estimands import new_items_score, population_words
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bayeskit import CheckResult
     from bayeskit.report.content import Figure, Section
+    from bayeskit_models.benchmarks.checkpoints import CheckpointCurve
     from bayeskit_models.benchmarks.decomposition import Components
     from bayeskit_models.benchmarks.design import Design
     from bayeskit_models.benchmarks.leaderboard import Comparison, Leaderboard
@@ -41,8 +42,11 @@ class BenchmarkFit(Fit):
         if self.statistics is None:
             return extra
         from bayeskit_models.benchmarks.quadrature import quadrature_check
+        from bayeskit_models.benchmarks.table_checks import table_checks
 
-        return (*extra, *quadrature_check(self))
+        rails = table_checks(self.statistics, self.predictor)
+        told = [check for check in rails if check.status is not Status.NOT_COMPUTED]  # there was nothing to compare
+        return (*extra, *quadrature_check(self), *told)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -284,6 +288,55 @@ class BenchmarkFit(Fit):
         from bayeskit_models.benchmarks.variance import pass_at_k_of
 
         return pass_at_k_of(self, [k] if isinstance(k, int | np.integer) else list(k), benchmark, prob)
+
+    # -- training ---------------------------------------------------------------------------------------------------
+
+    def curves(self, benchmark: str | None = None) -> list[CheckpointCurve]:
+        """Smooth curves over the checkpoints of every model, with the noise about them, by an exact posterior.
+
+        Parameters
+        ----------
+        benchmark : str, optional
+            One benchmark; not given: all. Models with fewer than five checkpoints are left out.
+
+        Returns
+        -------
+        list of CheckpointCurve
+            Each has ``monotonicity()``, ``last_noise()``, ``snr()`` and ``plot()``. About these items.
+        """
+        from bayeskit_models.benchmarks.training import curves_of
+
+        return curves_of(self, benchmark)
+
+    def monotonicity(self, benchmark: str | None = None, *, last: int = 5, prob: float = 0.95) -> pd.DataFrame:
+        """Kendall's tau with the order of training, P(monotone), and the noise of the last checkpoints, for every curve.
+
+        Parameters
+        ----------
+        benchmark : str, optional
+            One benchmark; not given: all.
+        last : int
+            Checkpoints whose noise is told.
+        prob : float
+            Probability of the equal-tailed intervals.
+        """
+        from bayeskit_models.benchmarks.checkpoints import table_of_curves
+
+        return table_of_curves(self.curves(benchmark), last, prob)
+
+    def metric_choice(self, other: BenchmarkFit, *, model: str | None = None, benchmark: str | None = None) -> Quantities:
+        """Signal to noise of this fit's metric against another one on the same training runs, paired by seed.
+
+        Parameters
+        ----------
+        other : BenchmarkFit
+            Of the same runs with another score, such as a likelihood beside accuracy.
+        model, benchmark : str, optional
+            Needed where there are several.
+        """
+        from bayeskit_models.benchmarks.training import metric_choice_of
+
+        return metric_choice_of(self, other, model, benchmark)
 
     # -- figures and report -----------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bayeskit import Assumption, Column, ModelBuilder, Simulation
-from bayeskit.errors import SpecificationError, suggest
+from bayeskit.errors import DataError, SpecificationError, suggest
 from bayeskit_models.benchmarks.assumptions import assumptions_of
 from bayeskit_models.benchmarks.benchmark_fit import BenchmarkFit
 from bayeskit_models.benchmarks.families import FAMILIES, Family
@@ -20,6 +20,7 @@ from bayeskit_models.benchmarks.statistics import AUTO, reduce_rows
 
 if TYPE_CHECKING:
     from bayeskit import Graph, Rows
+    from bayeskit_models.benchmarks.moments import Moments
 
 __all__ = ["BenchmarkVariance"]
 
@@ -36,10 +37,12 @@ class BenchmarkVariance(ModelBuilder):
     ----------
     model : str or None
         Column of who answered; None where everything is about one model.
-    benchmark, cluster, seed, sample, template : str or None
+    benchmark, cluster, seed, sample, template, checkpoint : str or None
         Columns of the benchmark; of groups of items, such as the passage that several questions are about; of the training run
-        (another seed is another trained model); of repeated answers to the same item, of which each may occur once; and of the
-        prompt template. "auto" is the column of that very name where the table has one; None is none, whatever the table has.
+        (another seed is another trained model); of repeated answers to the same item, of which each may occur once; of the
+        prompt template; and of the training step, of which the answer is about the last one of each model while all enter
+        `BenchmarkFit.curves`. "auto" is the column of that very name where the table has one; None is none, whatever the table
+        has.
     item : str or None
         Column of the item (question); None where the table holds totals.
     score : str
@@ -80,6 +83,7 @@ class BenchmarkVariance(ModelBuilder):
     seed: str | None = field(default=AUTO, kw_only=True)
     sample: str | None = field(default=AUTO, kw_only=True)
     template: str | None = field(default=AUTO, kw_only=True)
+    checkpoint: str | None = field(default=AUTO, kw_only=True)
     score: str = field(default="score", kw_only=True)
     trials: str | None = field(default=None, kw_only=True)
     sd: str | None = field(default=None, kw_only=True)
@@ -147,6 +151,7 @@ class BenchmarkVariance(ModelBuilder):
             "model": "who answered", "benchmark": "the benchmark", "item": "the item that was answered",
             "cluster": "the group of items that this one belongs to", "seed": "the training run",
             "sample": "which of the repeated answers", "template": "the prompt template",
+            "checkpoint": "the training step",
         }  # fmt: skip
         out = [
             Column(r, self.column_of(r), "label", told, required=getattr(self, r) != AUTO)
@@ -207,6 +212,39 @@ class BenchmarkVariance(ModelBuilder):
         from bayeskit_models.benchmarks.units import drop_units
 
         return self._shared(drop_units(statistics, by, np.asarray(places)))
+
+    def moments(self, table: Any, benchmark: str | None = None) -> Moments:
+        """The classical study of generalisability by mean squares, without prior or likelihood: a check beside a posterior.
+
+        Parameters
+        ----------
+        table : table
+            Every model answered every item of the benchmark equally often, twice or more; no runs or templates.
+        benchmark : str, optional
+            Needed where there are several.
+
+        Raises
+        ------
+        DataError
+            Where the table is not of this kind.
+        SpecificationError
+            For an unknown benchmark, or none named of several.
+        """
+        from bayeskit_models.benchmarks.table_checks import moments_of_statistics
+
+        statistics = self.statistics(table)
+        known = [str(b) for b in statistics["benchmark"].values]
+        if benchmark is None and len(known) == 1:
+            benchmark = known[0]
+        if benchmark not in known:
+            raise SpecificationError(f"benchmark={benchmark!r}: name one of {', '.join(known[:10])}.")
+        found = moments_of_statistics(statistics, known.index(benchmark))
+        if found is None:
+            raise DataError(
+                "mean squares need a complete table.", rule="every model has the same number of answers to every item, two or "
+                "more, and there are no runs or templates.", fix="leave out models or items whose cells differ.",
+            )  # fmt: skip
+        return found
 
     def _shared(self, statistics: xr.Dataset) -> xr.Dataset:
         """With what units and cells have in common, where the likelihood can use it."""
@@ -318,7 +356,7 @@ def _check(spec: BenchmarkVariance) -> None:
         raise SpecificationError("chance names benchmarks, but benchmark=None: give the column, or one number.")
     named = [
         getattr(spec, r)
-        for r in ("model", "benchmark", "item", "cluster", "seed", "sample", "template", "score", "trials", "sd")
+        for r in ("model", "benchmark", "item", "cluster", "seed", "sample", "template", "checkpoint", "score", "trials", "sd")
     ]
     named = [n for n in named if n not in (None, AUTO)]
     twice = sorted({n for n in named if named.count(n) > 1})

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bayeskit.errors import DataError
 from bayeskit_models.benchmarks.centring import centring_weights, ratio_weight
 from bayeskit_models.benchmarks.families import FAMILIES, RATIO
+from bayeskit_models.benchmarks.training import last_checkpoints, steps_of, totals_by_checkpoint
 
 if TYPE_CHECKING:
     from bayeskit import Rows
@@ -40,9 +41,17 @@ def reduce_rows(spec: BenchmarkVariance, rows: Rows) -> xr.Dataset:
     kept = np.flatnonzero(~rows.missing["score"]) if "score" in rows.missing else np.arange(rows.n)
     if not len(kept):
         raise DataError("every score is missing.", column=spec.score, rule="some rows have a score.", fix="check the column.")
+    missing = rows.n - len(kept)
     code = {r: np.asarray(v)[kept] for r, v in rows.columns.items()}
     for role in ("benchmark", "model"):
         code.setdefault(role, np.zeros(len(kept), dtype=np.int64))
+    curves: dict[str, Any] = {}
+    if "checkpoint" in code:
+        step = steps_of(spec, rows)[code.pop("checkpoint")]
+        sizes = (len(rows.levels.get("model", (ALL,))), len(rows.levels.get("benchmark", (ALL,))))
+        curves = totals_by_checkpoint(code, step, sizes, spec.law.linear)
+        final = last_checkpoints(code["model"], step)
+        kept, code = kept[final], {role: v[final] for role, v in code.items()}
     integrated = "item" if "item" in code else "run" if "seed" in code and spec.law.linear else "none"
     column, facets = _columns(code, integrated)
     unit, home = _units(spec, rows, code, facets, integrated)
@@ -63,7 +72,8 @@ def reduce_rows(spec: BenchmarkVariance, rows: Rows) -> xr.Dataset:
     order = np.argsort(data["member_unit"][1], kind="stable")
     data["member_unit"] = (("member",), data["member_unit"][1][order])
     data |= {f"member_{k}": (("member",), v[order]) for k, v in home.items()}
-    data["missing"] = ((), int(rows.n - len(kept)))
+    data["missing"] = ((), missing)
+    data |= curves
     coords: dict[str, Any] = {
         "model": list(rows.levels.get("model", (ALL,))),
         "benchmark": list(rows.levels.get("benchmark", (ALL,))),
