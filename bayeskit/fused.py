@@ -102,7 +102,7 @@ _SOFTPLUS = (
 _in_order: Any = numba.njit(fastmath={"contract"}, forceinline=True, error_model="numpy")
 
 
-@_in_order
+@_in_order  # type: ignore[untyped-decorator, unused-ignore]
 def fast_exp_expm1(x: float) -> Any:
     """``exp(x)`` and ``exp(x) - 1`` for x in [-708, 709], which is not checked.
 
@@ -122,13 +122,13 @@ def fast_exp_expm1(x: float) -> Any:
     return power * q + power, power * q + (power - 1.0)
 
 
-@_in_order
+@_in_order  # type: ignore[untyped-decorator, unused-ignore]
 def fast_exp(x: float) -> Any:
     """Exponential that LLVM can vectorise, see `fast_exp_expm1`; arguments outside of [-708, 709] are moved to the ends."""
     return fast_exp_expm1(min(max(x, -708.0), 709.0))[0]
 
 
-@_in_order
+@_in_order  # type: ignore[untyped-decorator, unused-ignore]
 def fast_log(x: float) -> Any:
     """Natural logarithm of a positive normal number that LLVM can vectorise.
 
