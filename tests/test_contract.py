@@ -148,8 +148,7 @@ def test_every_assumption_has_a_sentence_and_something_to_turn(spec, statistics)
     settings = {f.name for f in dataclasses.fields(spec)}
     for a in assumptions:
         assert a.sentence.endswith(".") and len(a.sentence.split()) >= 5, a.name
-        below = a.prior.references.values() if a.prior is not None else ()  # effects whose dials are those of their own law
-        assert a.dials or a.setting or (a.level == "latent" and below), f"{a.name}: neither a dial nor a setting"
+        assert a.dials or a.setting, f"{a.name}: neither a dial nor a setting"
         assert a.setting is None or a.setting in settings, f"{a.name}: no setting {a.setting!r}"
         assert a.setting is None or len(a.alternatives) >= 2, f"{a.name}: {a.setting} has no alternatives"
         for dial in a.dials.values():

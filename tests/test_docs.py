@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SLOW = {"docs/judges.md", "docs/reports.md", "docs/risk.md", "docs/sensitivity.md", "docs/survival.md"}
+SLOW = {
+    "docs/benchmarks.md", "docs/judges.md", "docs/reports.md", "docs/risk.md", "docs/sensitivity.md", "docs/survival.md",
+}  # fmt: skip
 PAGES = [
     path.relative_to(ROOT).as_posix()
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("models/**/README.md")))

@@ -349,7 +349,7 @@ def probability(share: float, draws: float) -> Cell:
     -------
     Number or str
         A share of 0 or 1 is printed as a bound (``"> 0.999"``), for no number of draws shows certainty (rule
-        of three).
+        of three), and a share near to them with a digit more than its error allows.
     """
     if not 0.0 <= share <= 1.0 or math.isnan(share):
         return Number(math.nan)
@@ -361,7 +361,9 @@ def probability(share: float, draws: float) -> Cell:
         return f"> {1.0 - step:.{places}f}"
     if share <= step:
         return f"< {step:.{places}f}"
-    return Number(share, math.sqrt(share * (1.0 - share) / max(draws, 1.0)))
+    error = math.sqrt(share * (1.0 - share) / max(draws, 1.0))
+    # A share of 0.996 with two decimals would read as certainty.
+    return f"{share:.{places}f}" if round(share, decimals(error)) in (0.0, 1.0) else Number(share, error)
 
 
 def quantile_mcse(mcse_mean: float, level: float) -> float:

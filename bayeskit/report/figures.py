@@ -49,6 +49,7 @@ def interval_plot(
     reference_label: str = "",
     xlabel: str = "",
     values: bool = True,
+    notes: Sequence[str] | None = None,
     integer: bool = False,
     caption: str = "",
 ) -> Figure:
@@ -74,6 +75,8 @@ def interval_plot(
         Quantity and units.
     values : bool
         Print the numbers at the right.
+    notes : sequence of str, optional
+        What stands behind the numbers of each row, such as ranks.
     integer : bool
         Ticks at whole numbers (ranks).
     caption : str
@@ -90,7 +93,7 @@ def interval_plot(
         If lengths differ or there is nothing to draw.
     """
     mid, low, high = (np.asarray(v, dtype=float) for v in (median, lower, upper))
-    _same_length(labels=labels, median=mid, lower=low, upper=high)
+    _same_length(labels=labels, median=mid, lower=low, upper=high, notes=labels if notes is None else notes)
     size = len(labels)
     places = 0 if integer else _places(low, high)
     page = canvas(7.4, 0.62 + 0.27 * size + (0.25 if groups or reference_label else 0.0))
@@ -109,12 +112,13 @@ def interval_plot(
         ax.xaxis.set_major_locator(_whole_numbers())
     ax.set_xlabel(label_text(xlabel, 90), parse_math=False)
     ax.grid(axis="x")
+    behind = [f"   {note}" for note in notes] if notes is not None else [""] * size
     if values:
-        for row, m, a, b in zip(rows, mid, low, high, strict=True):
-            _value_text(ax, float(row), f"{_tell(m, places)}  [{_tell(a, places)}, {_tell(b, places)}]")
+        for row, m, a, b, note in zip(rows, mid, low, high, behind, strict=True):
+            _value_text(ax, float(row), f"{_tell(m, places)}  [{_tell(a, places)}, {_tell(b, places)}]{note}")
     _legend(ax)
     phrase = f"{interval_phrase(prob, kind)} intervals"
-    told = _rows_told(labels, mid, low, high, places)
+    told = _rows_told(labels, mid, low, high, places, notes)
     alt = f"Medians with {phrase}{f' of {xlabel}' if xlabel else ''}: {told}."
     return page.figure(alt, caption or f"{_sentence(xlabel)}Points are medians, lines {phrase}.")
 
@@ -130,11 +134,14 @@ def _intervals(
     ax.plot(mid, rows, look.marker, color=look.colour, ms=6.5, mec="white", mew=0.8, ls="")
 
 
-def _rows_told(labels: Sequence[str], mid: np.ndarray, low: np.ndarray, high: np.ndarray, places: int) -> str:
+def _rows_told(
+    labels: Sequence[str], mid: np.ndarray, low: np.ndarray, high: np.ndarray, places: int, notes: Sequence[str] | None
+) -> str:
     """Return the rows of an interval figure in words, the first ones only where there are many."""
-    rows = list(zip(labels, mid, low, high, strict=True))
+    behind = [f", {note}" for note in notes] if notes is not None else [""] * len(labels)
+    rows = list(zip(labels, mid, low, high, behind, strict=True))
     told = "; ".join(
-        f"{label} {_tell(m, places)} ({_tell(a, places)} to {_tell(b, places)})" for label, m, a, b in rows[:_TOLD]
+        f"{label} {_tell(m, places)} ({_tell(a, places)} to {_tell(b, places)}){note}" for label, m, a, b, note in rows[:_TOLD]
     )
     return f"{told}; and {len(rows) - _TOLD} more rows" if len(rows) > _TOLD else told
 

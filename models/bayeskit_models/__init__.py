@@ -9,6 +9,11 @@ import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["datasets", "judges", "risk", "survival"],
-    submod_attrs={"judges": ["JudgeSimplex"], "risk": ["Prevalence", "SelectiveRisk"], "survival": ["FlexibleSurvival"]},
+    submodules=["benchmarks", "datasets", "judges", "risk", "survival"],
+    submod_attrs={
+        "benchmarks": ["BenchmarkVariance"],
+        "judges": ["JudgeSimplex"],
+        "risk": ["Prevalence", "SelectiveRisk"],
+        "survival": ["FlexibleSurvival"],
+    },
 )

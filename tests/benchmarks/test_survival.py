@@ -53,7 +53,7 @@ def _cpu(call, rounds: int) -> float:
 
 def _data(n: int):
     statistics = SPEC.statistics(_table(n))
-    x = np.ascontiguousarray(np.c_[np.ones(n), statistics["scale_design"].values[statistics["pattern"].values]].T)
+    x = np.ascontiguousarray(np.r_[np.ones((1, n)), statistics["design"].values[:, statistics["pattern"].values]])
     event = np.zeros(n)
     event[: int(statistics["kind_ptr"].values[1])] = 1.0
     return statistics, x, statistics["log_lower"].values.copy(), event
@@ -70,16 +70,16 @@ def _graph(statistics, kernel: str):
     from bayeskit_models.survival.kernel import log_likelihood
 
     b, log_gamma, log_k1 = pt.dvector("b"), pt.dvector("log_gamma"), pt.dvector("log_k1")
-    design = pytensor.shared(statistics["scale_design"].values.copy())
-    names = ("kind_ptr", "pattern", "log_lower", "log_upper", "weight", "entry_row", "log_entry")
+    names = ("term_ptr", "design", "kind_ptr", "pattern", "log_lower", "log_upper", "weight", "entry_row", "log_entry")
     data = {k: pytensor.shared(statistics[k].values.copy()) for k in names}
     one = [pt.specify_shape(v, (1,)) for v in (log_gamma, log_k1)]
-    ps = [b[0] + pt.dot(design, b[1:]), pt.zeros(1), *one]
     if kernel == "fused":
-        rows = [data[k] for k in names[:5]]
-        value = log_likelihood(*ps, *rows, np.zeros(0), data["entry_row"], data["log_entry"])
+        rows = [data[k] for k in names[:7]]
+        value = log_likelihood(b[:1], pt.zeros(1), *one, b[1:], *rows, np.zeros(0), data["entry_row"], data["log_entry"])
     else:
+        design = pytensor.shared(np.ascontiguousarray(statistics["design"].values.T))
         background = pytensor.shared(np.zeros(statistics.sizes["row"]))
+        ps = [b[0] + pt.dot(design, b[1:]), pt.zeros(1), *one]
         value = plain_log_likelihood(ps, {**data, "background": background})
     f = pytensor.function([b, log_gamma, log_k1], [value, *pytensor.grad(value, [b, log_gamma, log_k1])], mode="NUMBA")
     f.trust_input = True

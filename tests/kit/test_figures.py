@@ -64,6 +64,13 @@ def test_figures_survive_any_label():
     assert base64.b64encode(figure.data)
 
 
+def test_notes_stand_behind_the_numbers_of_their_row():
+    figure = fg.interval_plot(["a", "b"], [1.0, 2.0], [0.5, 1.5], [1.5, 2.5], notes=["rank 2", "rank 1"])
+    assert "a 1.0 (0.5 to 1.5), rank 2; b 2.0 (1.5 to 2.5), rank 1" in figure.alt
+    with pytest.raises(ValueError, match="notes 1"):
+        fg.interval_plot(["a", "b"], [1.0, 2.0], [0.5, 1.5], [1.5, 2.5], notes=["rank 2"])
+
+
 @pytest.mark.parametrize(
     "call",
     [

@@ -138,6 +138,8 @@ def test_a_probability_is_never_certain():
     assert probability(1.0, 400) == "> 0.99"
     assert isinstance(probability(0.5, 4000), Number)
     assert format_cell(probability(0.5, 4000)) == "0.50"
+    assert format_cell(probability(0.9957, 4000)) == "0.996"  # two decimals, all that the error allows, would read 1.00
+    assert format_cell(probability(0.0043, 4000)) == "0.004"
     assert format_cell(probability(float("nan"), 4000)) == "not computed"
 
 

@@ -31,3 +31,63 @@ def three_level_fit():
     spec = JudgeSimplex(3, constancy="strict", quality="strong")
     table = spec.simulate(5, candidates=3, judges=2, items=300).table
     return spec.fit(table, seed=4, draws=500, tune=500, progress=False)
+
+
+_SURVIVAL = {"draws": 300, "tune": 400, "chains": 2, "seed": 1, "progress": False}
+
+
+@pytest.fixture(scope="session")
+def gbsg2_fit():
+    """Two arms, the family's law free, the covariate on time and power."""
+    from bayeskit_models import datasets
+    from bayeskit_models.survival import FlexibleSurvival
+
+    return FlexibleSurvival.mpr_aft("horTh", duration="time", event="cens").fit(datasets.load("gbsg2"), **_SURVIVAL)
+
+
+@pytest.fixture(scope="session")
+def gbsg2_wide():
+    """A continuous covariate beside the arms: nearly as many patterns as rows."""
+    from bayeskit_models import datasets
+    from bayeskit_models.survival import FlexibleSurvival
+
+    spec = FlexibleSurvival.aft("horTh + pnodes", duration="time", event="cens")
+    return spec.fit(datasets.load("gbsg2").iloc[:200], **_SURVIVAL)
+
+
+@pytest.fixture(scope="session")
+def gbsg2_weibull():
+    """A law that is fixed, hazards that are proportional."""
+    from bayeskit_models import datasets
+    from bayeskit_models.survival import FlexibleSurvival
+
+    spec = FlexibleSurvival(duration="time", event="cens", hazard="horTh", law="weibull")
+    return spec.fit(datasets.load("gbsg2").iloc[:200], **_SURVIVAL)
+
+
+@pytest.fixture(scope="session")
+def aiw_fit():
+    """Six models on six variations of one problem: counts with templates, nothing integrated out."""
+    from bayeskit_models import datasets
+    from bayeskit_models.benchmarks.demo import demo_model
+
+    return demo_model().fit(datasets.load("aiw"), seed=1, draws=1000, tune=1000, progress=False)
+
+
+@pytest.fixture(scope="session")
+def pair_table():
+    """Two models on the same 800 items with ten samples each, one row per model and item."""
+    from bayeskit_models import datasets
+
+    pair = datasets.load("cruxeval_pair")
+    each = pair.loc[pair.index.repeat(pair["items"])].drop(columns="items").reset_index(drop=True)
+    table = each.rename_axis("item").reset_index().melt("item", var_name="model", value_name="successes")
+    return table.assign(trials=10)
+
+
+@pytest.fixture(scope="session")
+def pair_fit(pair_table):
+    from bayeskit_models.benchmarks import BenchmarkVariance
+
+    spec = BenchmarkVariance(score="successes", trials="trials")
+    return spec.fit(pair_table, seed=1, draws=500, method="mode", progress=False)

@@ -12,7 +12,7 @@ pytest.importorskip("pymc")
 
 from bayeskit import DataError, SpecificationError
 from bayeskit_models.benchmarks import checkpoints
-from bayeskit_models.benchmarks.checkpoints import curve_of_counts, curve_of_values, kendall_tau
+from bayeskit_models.benchmarks.checkpoints import curve_of_counts, curve_of_values, kendall_tau, table_of_curves
 
 # Pythia-6.9B, zero-shot: metric, items, right answers at the steps below (EleutherAI/pythia, commit a19eecb8, evals/pythia-v1;
 # Apache-2.0), and tau, sd of the last 5 scores and mean standard error of their items as computed from the scores themselves.
@@ -115,6 +115,23 @@ def test_curve_given_flexibility_by_conditioning():
     assert squares[80] == pytest.approx(y @ np.linalg.solve(prior + np.eye(8), y), abs=1e-5)
 
 
+def test_without_flexibility_it_is_the_regression_on_a_line():
+    """A prior that allows no bend: the variance is RSS / chi-square(n - 2), the line's end a t with n - 2 degrees of freedom.
+
+    20,000 draws each, Kolmogorov-Smirnov at 1e-4; one degree of freedom more or less is rejected.
+    """
+    y = np.array([0.1, 0.7, 0.6, 1.3, 1.2, 1.9, 2.4, 2.2])
+    found = curve_of_values(STEPS[:8], y, draws=20_000, scale=1e-6)
+    line = stats.linregress(np.log(STEPS[:8]), y)
+    left = y - line.intercept - line.slope * np.log(STEPS[:8])
+    square = (left**2).sum() / found.noise[:, 0] ** 2
+    assert stats.kstest(square, stats.chi2(6).cdf).pvalue > 1e-4
+    assert min(stats.kstest(square, stats.chi2(df).cdf).pvalue for df in (5, 7)) < 1e-4
+    x = np.log(STEPS[:8]) - np.mean(np.log(STEPS[:8]))
+    error = np.sqrt((left**2).sum() / 6 * (1 / 8 + x[-1] ** 2 / (x**2).sum()))
+    assert stats.kstest((found.curve[:, -1] - (y - left)[-1]) / error, stats.t(6).cdf).pvalue > 1e-4
+
+
 def simulate(rng, steps, scale=10.0):
     """A curve from its prior, with a level, slope and noise of any size: the posterior is calibrated for all of them."""
     x = np.log(steps / steps[0]) / np.log(steps[-1] / steps[0])
@@ -210,6 +227,10 @@ def test_what_is_shown(pythia):
     assert snr.loc["above_chance_over_noise", "median"] / snr.loc["mean_over_noise", "median"] == pytest.approx(
         (mean - 0.5) / mean, rel=0.02
     )
+    table = table_of_curves([pythia["piqa"], pythia["sciq"]], prob=0.9)
+    assert list(table.index) == ["piqa", "sciq"] and table.attrs["prob"] == 0.9
+    assert table.loc["piqa", "item_error"] == pytest.approx(0.0101, abs=6e-5)
+    assert table.loc["sciq", "noise_lower"] == pytest.approx(np.quantile(pythia["sciq"].last_noise()["noise"], 0.05))
     figure = curve.plot()
     assert "a repetition" in figure.alt and "log10 of the training step" in figure.alt
 

@@ -81,7 +81,7 @@ def test_beyond_the_samples_the_estimate_refuses_and_names_the_posterior():
         (lambda: pass_at_k(5, 6, 1), DataError, "out of range"),
         (lambda: pass_at_k(5, 1, 0), SpecificationError, "k=0"),
         (lambda: pass_at_k_new_items([0.1], 1.0, [1]), SpecificationError, "eta has shape"),
-        (lambda: pass_at_k_new_items([[0.1]], -1.0, [1]), SpecificationError, "sd has shape"),
+        (lambda: pass_at_k_new_items([[0.1]], -1.0, [1]), SpecificationError, "sd: 1 finite"),
         (lambda: pass_at_k_new_items([[0.1]], 1.0, [1.5]), SpecificationError, "k=1.5"),
         (lambda: pass_at_k_new_items([[0.1]], 1.0, [1], chance=1.0), SpecificationError, "chance"),
         (lambda: pass_at_k_these_items([1.2], [1]), SpecificationError, "p: probabilities"),

@@ -10,7 +10,7 @@ pytest.importorskip("pymc")
 
 from bayeskit import DataError, SpecificationError
 from bayeskit_models.benchmarks.decomposition import score_components
-from bayeskit_models.benchmarks.proportions import beta_interval, clt_interval
+from bayeskit_models.benchmarks.proportions import beta_interval, clt_interval, clustered_interval
 from bayeskit_models.benchmarks.snr import heineman, sd_draws, sd_factors, seed_noise, signal_to_noise
 
 # Madaan et al., Table 1: seed sd over the standard error of the items, 10 seeds.
@@ -101,6 +101,36 @@ def test_coverage_at_thirty_answers():
     assert coverage(beta_interval(k, 30), 30) == pytest.approx(0.95, abs=1e-9)
     assert coverage(clt_interval(k, 30), 30) < 0.92
     assert coverage(clt_interval(np.arange(1001), 1000), 1000) > 0.94
+
+
+def test_clustered_interval_by_brute_force():
+    """Three clusters: quantiles of theta from two million weighted points of an even grid, to the third digit."""
+    k, n = np.array([0, 4, 6]), np.array([5, 6, 6])
+    theta, d = (np.arange(1000) + 0.5) / 1000, (np.arange(2000) + 0.5) / 100
+    total = -d + np.zeros((1000, 1))
+    for hits, size in zip(k, n, strict=True):
+        a, b = theta[:, None] * d, (1.0 - theta[:, None]) * d
+        total += special.betaln(a + hits, b + size - hits) - special.betaln(a, b)
+    below = np.cumsum(np.exp(total - total.max()).sum(1))
+    exact = np.interp([0.05, 0.95], below / below[-1], theta + 0.5 / 1000)
+    assert clustered_interval(k, n, 0.9) == pytest.approx(exact, abs=2e-3)
+
+
+def test_coverage_with_clusters():
+    """30 answers in 5 clusters, 1,500 tables from the prior: the credible interval covers with 93 to 97 %.
+
+    The standard error is .6 %. The normal interval, which takes the answers for independent, covers with less than 75 %.
+    """
+    rng = np.random.default_rng(6)
+    theta, d = rng.uniform(size=1500), rng.exponential(size=1500)
+    p = rng.beta((theta * d)[:, None], ((1 - theta) * d)[:, None], (1500, 5))
+    p = np.where(np.isnan(p), rng.uniform(size=p.shape) < theta[:, None], p)  # d near 0: a cluster is all right or all wrong
+    k = rng.binomial(6, p)
+    distinct, place = np.unique(np.sort(k, axis=1), axis=0, return_inverse=True)
+    ends = np.array([clustered_interval(row, np.full(5, 6)) for row in distinct])[place.ravel()]
+    normal = clt_interval(k.sum(1), 30)
+    share = [((e[:, 0] <= theta) & (theta <= e[:, 1])).mean() for e in (ends, normal)]
+    assert 0.93 < share[0] < 0.97 and share[1] < 0.75
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -122,6 +124,20 @@ def test_the_ridge_of_two_scales(cured_fit):
 
     assert at(0.949).status is Status.PASS and "-0.949" in at(0.949).text
     assert at(0.951).status is Status.WARN and "-0.951" in at(0.951).text and "hazard" in at(0.951).advice
+
+
+def test_every_provoked_warning_stands_in_the_verdict_and_in_the_report(cured_fit, tmp_path):
+    """A cured share from few, kappa at its limit, two scales on a ridge, an arm without events: each with its advice."""
+    shape = tuple(cured_fit.estimands.sizes[d] for d in ("chain", "draw"))
+    lam = cured_fit.posterior["hazard_intercept"]
+    ridge = cured_fit.posterior.assign(scale_intercept=-lam + 1e-3 * np.random.default_rng(0).normal(size=shape))
+    tree = with_estimands(cured_fit, kappa=-0.97, cured=0.4).draws
+    tree["posterior"] = xr.DataTree(ridge)
+    provoked = replace(cured_fit, draws=tree, statistics=cured_fit.statistics.assign(beyond=((), 3.0)))
+    warned = {c.name: c for c in provoked.checks if c.status is Status.WARN}
+    told = html.unescape(re.sub("<[^>]+>", "", provoked.report(tmp_path / "r.html").read_text()))
+    for name in ("follow_up", "kappa", "ridge", "arms"):
+        assert warned[name].text in told and warned[name].advice in told, name
 
 
 def test_real_data_and_what_does_not_concern_them():

@@ -1,4 +1,4 @@
-"""Shared gamma frailty: quadrature, gradients, what rows add, predictions, simulation, refusals, calibration."""
+"""Shared gamma frailty: quadrature, what rows add, predictions, simulation, refusals, calibration."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from bayeskit.verdict import Status
 from bayeskit_models.survival import FlexibleSurvival, distribution, population
 from bayeskit_models.survival.checks import survival_checks
 from bayeskit_models.survival.frailty import frailty_posterior
-from bayeskit_models.survival.frailty_kernel import frailty_kernel
-from bayeskit_models.survival.kernel import survival_kernel
 
 SPEC = FlexibleSurvival(scale="x", shape="x", frailty="family", entry="entry", weights="n", unit=1.0, reference="zero")
 VALUES = {
@@ -82,72 +80,6 @@ def test_against_quadrature(table, variance):
         events, a, e = int((n * event)[own].sum()), float((n * lived)[own].sum()), float((n * before)[own].sum())
         exact += float(mean_over_frailty(variance, events, a) - mean_over_frailty(variance, 0, e))
     assert SPEC.log_likelihood(table, {**VALUES, "frailty_variance": variance}) == pytest.approx(exact, rel=1e-9, abs=1e-8)
-
-
-@pytest.fixture(scope="module")
-def many():
-    """900 rows of 300 families and 60 patterns: more than a block of each kind."""
-    rng = np.random.default_rng(4)
-    home = rng.integers(0, 300, 900)
-    events = np.bincount(home[:500], minlength=300).astype(float)
-    late = np.arange(0, 900, 3)
-    time = rng.exponential(1.0, 900) + 0.05
-    return {
-        "kind_ptr": np.array([0, 500, 900, 900, 900]), "pattern": rng.integers(0, 60, 900), "log_lower": np.log(time),
-        "weight": np.ones(900), "entry_row": late, "log_entry": np.log(time[late] * 0.4), "home": home, "events": events,
-        "step": (events[:, None] > np.arange(events.max())).sum(0).astype(float),
-    }  # fmt: skip
-
-
-def predictors(varying=True):
-    effects = np.random.default_rng(5).normal(0.0, 0.4, (4, 60))
-    base = [np.log(0.6), 0.1, 0.3, np.log(0.7)]
-    return [b + e if varying else np.array([b]) for b, e in zip(base, effects, strict=True)]
-
-
-@pytest.mark.parametrize("varying", [True, False])
-@pytest.mark.parametrize("variance", [1e-9, 1e-3, 0.012, 0.5, 6.0])
-def test_gradients_against_differences(many, varying, variance):
-    ps = [*predictors(varying), np.array([variance])]
-    found = frailty_kernel(*ps, *many.values())
-    rng = np.random.default_rng(0)
-    for c in range(5):
-        size = variance * 1e-4 if c == 4 and variance > 1e-6 else 1e-5
-        direction = rng.normal(size=ps[c].size) if c < 4 else np.ones(1)
-
-        def at(s, c=c, size=size, direction=direction):
-            return frailty_kernel(*[p + s * size * direction if i == c else p for i, p in enumerate(ps)], *many.values())[0]
-
-        # at the edge of the range the difference is taken on one side, of second order
-        one_sided = c == 4 and variance < 1e-6
-        numeric = (-3 * at(0) + 4 * at(1) - at(2)) / (2 * size) if one_sided else (at(1) - at(-1)) / (2 * size)
-        assert found[1 + c] @ direction == pytest.approx(numeric, rel=2e-6, abs=2e-6)
-
-
-def test_without_variance_it_is_the_likelihood_without_frailty(many):
-    """The difference is of the order of the variance: 1e-13 of a slope of some hundreds."""
-    plain = {k: many[k] for k in ("kind_ptr", "pattern", "log_lower", "weight", "entry_row", "log_entry")}
-    rows = [plain["kind_ptr"], plain["pattern"], plain["log_lower"], plain["log_lower"], plain["weight"], np.zeros(0)]
-    ps = predictors()
-    one = survival_kernel(*ps, *rows, plain["entry_row"], plain["log_entry"])
-    two = frailty_kernel(*ps, np.array([1e-13]), *many.values())
-    for a, b in zip(one, two, strict=False):
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize("place", range(5))
-def test_nan_gives_nan_and_far_out_nothing_is_nan(many, place):
-    ps = [*predictors(), np.array([0.5])]
-    ps[place] = ps[place].copy()
-    ps[place][0] = np.nan
-    assert np.isnan(frailty_kernel(*ps, *many.values())[0])
-    rng = np.random.default_rng(place)
-    for _ in range(60):
-        far = [rng.normal(0.0, 6.0, 1) for _ in range(4)]
-        found = frailty_kernel(*far, np.exp(rng.normal(0.0, 6.0, 1)), *many.values())
-        assert not np.isnan(found[0])
-        if found[0] > -1e100:
-            assert all(np.isfinite(g).all() for g in found[1:])
 
 
 def test_what_every_unit_adds(table):

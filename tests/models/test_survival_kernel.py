@@ -37,6 +37,16 @@ def rows(exact=(), right=(), left=(), interval=(), entry=(), pattern=None, weigh
         }
 
 
+NO_TERMS = (np.zeros(0), np.zeros(5, np.int64), np.zeros((0, 1)))
+"""Effects, terms by predictor and design of predictors that are bases alone."""
+
+
+def kernel(bases, data, terms=NO_TERMS):
+    """The kernel's value and its gradients by the bases and, where there are any, by the effects."""
+    found = survival_kernel(*bases, *terms, *data.values())
+    return found if terms[0].size else found[:5]
+
+
 CASES = {
     "exact": (rows(exact=[1.2]), -1.49636495),
     "right": (rows(right=[3.0]), -0.90416920),
@@ -52,7 +62,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_printed_values(name):
     data, expected = CASES[name]
-    assert survival_kernel(*logs(*PARAMETERS), *data.values())[0] == pytest.approx(expected, abs=6e-9)
+    assert kernel(logs(*PARAMETERS), data)[0] == pytest.approx(expected, abs=6e-9)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +84,7 @@ def mixed():
 
 @pytest.fixture(scope="module")
 def plain():
-    """The same likelihood as a plain graph with its gradients, compiled once for vectors of predictors and for single ones."""
+    """The likelihood as a plain graph with its gradients, compiled once for vectors of predictors and for single ones."""
     import pytensor
     import pytensor.tensor as pt
 
@@ -105,23 +115,66 @@ def test_against_the_plain_graph(mixed, plain, kappa, varying):
     ps = [np.atleast_1d(b + e) if many else np.array([b]) for b, e, many in zip(base, effects, varying, strict=True)]
     if kappa == 1e4:
         ps[2] = ps[2] * 0.0  # exp of a power of time overflows soon
-    ours = survival_kernel(*ps, *data.values())
+    ours = kernel(ps, data)
     theirs = plain([p.size for p in ps])(*ps, *data.values())
     assert ours[0] == pytest.approx(float(theirs[0]), rel=1e-10)
     for a, b in zip(ours[1:], theirs[1:], strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9 * np.abs(b).max())
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10 * np.abs(b).max())
+
+
+@pytest.fixture(scope="module")
+def own(mixed):
+    """The same rows without late entry, row i with pattern i, three covariates: predictors are made block by block."""
+    data = {k: v[:0] if k in ("entry_row", "log_entry") else v for k, v in mixed[0].items()}
+    return {**data, "pattern": np.arange(700)}, np.random.default_rng(7).normal(size=(700, 3))
+
+
+TERMS = {
+    "scale": (3, 0, 0, 0),
+    "scale and shape": (2, 0, 1, 0),
+    "hazard and tail": (0, 2, 0, 1),
+    "one each": (1, 1, 1, 0),
+}
+
+
+@pytest.mark.parametrize("counts", TERMS.values(), ids=TERMS.keys())
+@pytest.mark.parametrize("form", ["own", "folded", "late", "shuffled", "bases"])
+def test_effects_against_the_plain_graph(own, mixed, plain, counts, form):
+    """Predictors that the kernel makes of bases and effects: its gradients are the plain graph's by the chain rule.
+
+    With a pattern for each row, in order or shuffled; with patterns that rows share; with late entry; with bases by pattern.
+    """
+    data, x = own
+    effects, ptr = np.array([0.3, -0.2, 0.1]), np.concatenate([[0], np.cumsum(counts)])
+    bases = logs(0.6, 1.1, 1.4, -0.3)
+    if form in ("folded", "late"):
+        x = x[:60]
+        data = mixed[0] if form == "late" else {**data, "pattern": mixed[0]["pattern"]}
+    elif form == "shuffled":
+        data = {**data, "pattern": np.random.default_rng(8).permutation(700)}
+    elif form == "bases":
+        bases = [b + 0.1 * np.sin(np.arange(700.0) + c) for c, b in enumerate(bases)]
+    ours = kernel(bases, data, (effects, ptr, np.ascontiguousarray(x.T)))
+    places = [slice(ptr[c], ptr[c + 1]) for c in range(4)]
+    ps = [b + x[:, p] @ effects[p] for b, p in zip(bases, places, strict=True)]
+    theirs = plain([p.size for p in ps])(*ps, *data.values())
+    assert ours[0] == pytest.approx(float(theirs[0]), rel=1e-10)
+    for c, p in enumerate(places):
+        by_base = theirs[1 + c] if bases[c].size > 1 else theirs[1 + c].sum(keepdims=True)
+        for found, exact in ((ours[1 + c], by_base), (ours[5][p], x[:, p].T @ theirs[1 + c])):
+            np.testing.assert_allclose(found, exact, rtol=1e-10, atol=1e-10 * np.abs(theirs[1 + c]).sum())
 
 
 def test_gradients_against_differences(mixed):
     data, effects = mixed
     base = np.array([np.log(0.6), np.log(1.1), np.log(1.4), np.log1p(-0.3)])
     ps = [b + e for b, e in zip(base, effects, strict=True)]
-    found = survival_kernel(*ps, *data.values())
+    found = kernel(ps, data)
     rng = np.random.default_rng(0)
     for c in range(4):
         direction = rng.normal(size=60)
         up, down = ([p + s * 1e-6 * direction if i == c else p for i, p in enumerate(ps)] for s in (1, -1))
-        numeric = (survival_kernel(*up, *data.values())[0] - survival_kernel(*down, *data.values())[0]) / 2e-6
+        numeric = (kernel(up, data)[0] - kernel(down, data)[0]) / 2e-6
         assert found[1 + c] @ direction == pytest.approx(numeric, rel=1e-6)
 
 
@@ -129,7 +182,7 @@ def test_no_background_is_a_background_of_nothing(mixed):
     data, effects = mixed
     ps = [b + e for b, e in zip([np.log(0.6), 0.1, 0.3, np.log1p(-0.3)], effects, strict=True)]
     zero, none = ({**data, "background": b} for b in (np.zeros(700), np.zeros(0)))
-    for a, b in zip(survival_kernel(*ps, *zero.values()), survival_kernel(*ps, *none.values()), strict=True):
+    for a, b in zip(kernel(ps, zero), kernel(ps, none), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
@@ -142,7 +195,7 @@ def test_rows_add_up(mixed):
     dims = {"kind_ptr": "edge", "entry_row": "late", "log_entry": "late"}
     statistics = xr.Dataset({k: (dims.get(k, "row"), v) for k, v in data.items()} | {"time_scale": ((), 1.0)})
     found = row_log_likelihood(tuple(p[None] for p in ps), statistics)
-    assert found.sum() == pytest.approx(survival_kernel(*ps, *data.values())[0], rel=1e-11)
+    assert found.sum() == pytest.approx(kernel(ps, data)[0], rel=1e-11)
     assert found.shape == (1, 700)
 
 
@@ -151,9 +204,9 @@ def test_against_the_distribution():
     t = np.array([0.3, 1.0, 2.5])
     for kappa in (-0.4, 0.0, 1.0, 2.0):
         p = (0.7, 1.3, 1.6, kappa)
-        exact = survival_kernel(*logs(*p), *rows(exact=t).values())[0]
+        exact = kernel(logs(*p), rows(exact=t))[0]
         assert exact == pytest.approx(apgw.log_density(t, *p).sum(), rel=1e-13)
-        right = survival_kernel(*logs(*p), *rows(right=t).values())[0]
+        right = kernel(logs(*p), rows(right=t))[0]
         assert right == pytest.approx(-apgw.cumulative_hazard(t, *p).sum(), rel=1e-13)
 
 
@@ -161,7 +214,7 @@ def test_against_the_distribution():
 def test_nan_gives_nan(place):
     ps = logs(*PARAMETERS)
     ps[place][0] = np.nan
-    assert np.isnan(survival_kernel(*ps, *CASES["all"][0].values())[0])
+    assert np.isnan(kernel(ps, CASES["all"][0])[0])
 
 
 def test_far_out_nothing_is_nan():
@@ -170,7 +223,7 @@ def test_far_out_nothing_is_nan():
     data = CASES["all"][0]
     for _ in range(300):
         ps = [rng.normal(0.0, 6.0, 1) for _ in range(4)]
-        found = survival_kernel(*ps, *data.values())
+        found = kernel(ps, data)
         assert not np.isnan(found[0])
         if found[0] > -1e100:
             assert all(np.isfinite(g).all() for g in found[1:]), ps

@@ -8,7 +8,7 @@ import xarray as xr
 
 from bayeskit.assumptions import Assumption, Dial, Prior
 from bayeskit.errors import DataError, suggest
-from bayeskit_models.benchmarks.families import FAMILIES
+from bayeskit_models.benchmarks.families import FAMILIES, RATIO
 
 if TYPE_CHECKING:
     from bayeskit_models.benchmarks.model import BenchmarkVariance
@@ -79,8 +79,8 @@ def assumptions_of(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[Ass
                 "ability_sd", f"Models differ in ability by one of the {unit} or so.", "hyper", Prior("HalfNormal", sigma=1.0)
             ),
             Assumption(
-                "ability", "Abilities are about their mean as a normal sample: a model is shrunk towards the others.", "latent",
-                Prior("ZeroSumNormal", dims=("model",), sigma="ability_sd"),
+                "ability", "Abilities are about their mean as a normal sample, in units of its standard deviation: a model is "
+                "shrunk towards the others.", "latent", Prior("ZeroSumNormal", dims=("model",), sigma=1.0),
             ),
         ]  # fmt: skip
     if models > 1 and benchmarks > 1:
@@ -99,7 +99,7 @@ def assumptions_of(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[Ass
         out.append(Assumption(name, sentence.format(s=f"{scale:g} {unit}") + ".", "hyper", Prior("HalfNormal", sigma=scale)))
         if name in _BY_BENCHMARK and benchmarks > 1:
             told = "This standard deviation differs between benchmarks by a factor of 1.6 or so."
-            out.append(Assumption(f"{name}_ratio", told, "hyper", Prior("LogNormal", dims=dims, mu=0.0, sigma=0.5)))
+            out.append(Assumption(f"{name}_ratio", told, "hyper", Prior("LogNormal", dims=dims, mu=0.0, sigma=RATIO)))
         effect = effect_of(statistics, name)
         if effect is not None:
             sentence = f"Effects of {_EFFECTS[name][2]} are a normal sample, in units of their standard deviation."
@@ -124,7 +124,7 @@ def _family(spec: BenchmarkVariance) -> Assumption:
 
 
 def _items(spec: BenchmarkVariance, statistics: xr.Dataset) -> Assumption:
-    if statistics.attrs["integrated"] == "none":
+    if "member_item" not in statistics:
         sentence = (
             "All trials of a model on a benchmark have the same chance of success: without items or seeds, what one item has "
             "in common with itself is not seen."

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bayeskit import CheckResult
+    from bayeskit.report.content import Figure, Section
     from bayeskit_models.benchmarks.decomposition import Components
     from bayeskit_models.benchmarks.design import Design
     from bayeskit_models.benchmarks.leaderboard import Comparison, Leaderboard
@@ -283,3 +284,59 @@ class BenchmarkFit(Fit):
         from bayeskit_models.benchmarks.variance import pass_at_k_of
 
         return pass_at_k_of(self, [k] if isinstance(k, int | np.integer) else list(k), benchmark, prob)
+
+    # -- figures and report -----------------------------------------------------------------------------------------
+
+    def plot_leaderboard(self, benchmark: str | None = None, *, items: Population | None = None, prob: float = 0.95) -> Figure:
+        """Expected scores with intervals, best model on top, and the intervals of their ranks; see `leaderboard`."""
+        from bayeskit_models.benchmarks.figures import leaderboard_figure
+
+        return leaderboard_figure(self, benchmark, items, prob)
+
+    def plot_ranks(self, benchmark: str | None = None, *, items: Population | None = None, prob: float = 0.95) -> Figure:
+        """Probability of every rank, with rank intervals as frames; see `leaderboard`."""
+        from bayeskit_models.benchmarks.figures import rank_figure
+
+        return rank_figure(self, benchmark, items, prob)
+
+    def plot_components(self, benchmark: str | None = None, *, prob: float = 0.95) -> Figure:
+        """Shares of the variance of one sample's score, by facet; see `components`."""
+        from bayeskit_models.benchmarks.figures import components_figure
+
+        return components_figure(self, benchmark, prob)
+
+    def plot_items(self, benchmark: str | None = None, *, prob: float = 0.95) -> Figure:
+        """How the difficulty of items is distributed, beside the normal law that is fitted.
+
+        Parameters
+        ----------
+        benchmark : str, optional
+            Needed where there are several.
+        prob : float
+            Of the equal-tailed intervals of the number of items in each bar.
+        """
+        from bayeskit_models.benchmarks.figures import items_figure
+
+        return items_figure(self, benchmark, prob)
+
+    def plot_design(
+        self,
+        items: Sequence[int],
+        seeds: Sequence[int] | None = None,
+        samples: Sequence[int] | None = None,
+        templates: Sequence[int] | None = None,
+        *,
+        benchmark: str | None = None,
+        power: float = 0.8,
+        level: float = 0.05,
+        prob: float = 0.95,
+    ) -> Figure:
+        """Minimum detectable difference over the number of items, one curve for each of the other sizes; see `design`."""
+        found = self.design(items, seeds, samples, templates, benchmark=benchmark, power=power, level=level)
+        return found.plot(prob)
+
+    def sections(self, prob: float = 0.95) -> tuple[Section, ...]:
+        """Leaderboard, neighbours, sources of variance, other designs, these and new items, and what the table cannot tell."""
+        from bayeskit_models.benchmarks.report_sections import sections_of
+
+        return sections_of(self, prob)

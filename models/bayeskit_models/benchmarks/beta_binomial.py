@@ -22,9 +22,9 @@ import numba
 import numpy as np
 
 from bayeskit.fused import fast_exp, fast_log, fused, kernel
-from bayeskit_models.benchmarks import nodes
 from bayeskit_models.benchmarks.crossed import DROP_CHANCE, start_of_counts
 from bayeskit_models.benchmarks.nodes import cell_function
+from bayeskit_models.benchmarks.totals import totals
 
 __all__ = ["beta_binomial_kernel", "draw_units", "log_likelihood", "unit_log_likelihood"]
 
@@ -150,9 +150,8 @@ def _drop(theta):  # type: ignore[no-untyped-def]
     return DROP_CHANCE  # factors of j > 0 never vanish: they act as a chance level does
 
 
-_lay_out = nodes.layout(_evaluate, _curvature, _start, _drop)
-_total = nodes.totals(_lay_out, _trials, 1, 4)
-_NOBODY, _NOTHING = np.empty(0, np.int64), np.empty(0)
+_total = totals(_evaluate, _curvature, _start, _trials, _drop, extras=1, rows=4)
+_NOBODY = np.empty(0, np.int64), np.empty(0)
 
 
 @kernel
@@ -179,6 +178,7 @@ def beta_binomial_kernel(
     k: np.ndarray,
     n: np.ndarray,
     fine: np.ndarray,
+    cell_kind: np.ndarray,
 ) -> Any:
     """Log likelihood of all units and its gradients with respect to the first five arguments.
 
@@ -187,7 +187,7 @@ def beta_binomial_kernel(
     precision : (B,) float64
         Sum of the two parameters of the beta distribution of a cell's probability, by benchmark. The intraclass correlation is
         ``1 / (1 + precision)``; values below 1e-30 or above 1e30 count as these.
-    eta, shift, sd, inner_sd, chance, unit_ptr, unit_benchmark, unit_weight, cell_column, cell_group, k, n, fine
+    eta, shift, sd, inner_sd, chance, unit_ptr, unit_benchmark, unit_weight, cell_column, cell_group, k, n, fine, cell_kind
         As in `crossed.crossed_kernel`; counts are whole numbers.
 
     Returns
@@ -198,42 +198,48 @@ def beta_binomial_kernel(
         Gradients, shaped as the inputs.
     """
     value, d_eta, d_shift, d_sd, d_inner, d_theta, _, _ = _total(
-        eta, shift, sd, inner_sd, _theta(precision, chance), unit_ptr, unit_benchmark, unit_weight, cell_column, cell_group,
-        (k, n), fine[0], np.empty(0, np.int64), np.empty(0),
+        eta, shift, sd, inner_sd, _theta(precision, chance), (unit_ptr, unit_benchmark, unit_weight),
+        (cell_column, cell_group, cell_kind), (k, n), fine[0], (np.empty(0, np.int64), np.empty(0)),
     )  # fmt: skip
     return value, d_eta, d_shift, d_sd, d_inner, np.ascontiguousarray(d_theta[:, 0])
 
 
-log_likelihood = fused(
+_operation = fused(
     beta_binomial_kernel,
     wrt=(1, 1, 1, 1, 1),
     data=(
-        "float64:1", "int64:1", "int64:1", "float64:1", "int64:1", "int64:1", "float64:1", "float64:1", "float64:1",
+        "float64:1", "int64:1", "int64:1", "float64:1", "int64:1", "int64:1", "float64:1", "float64:1", "float64:1", "int64:1",
     ),
 )  # fmt: skip
-"""`beta_binomial_kernel` on symbolic arrays."""
+
+
+def log_likelihood(*arguments: Any) -> Any:
+    """`beta_binomial_kernel` on symbolic arrays; the kinds may be left out."""
+    return _operation(*arguments, *([_NOBODY[0]] if len(arguments) == 14 else []))
 
 
 def unit_log_likelihood(  # type: ignore[no-untyped-def]
-    eta, shift, sd, inner_sd, precision, chance, unit_ptr, unit_benchmark, cell_column, cell_group, k, n, fine
-) -> np.ndarray:
+    eta, shift, sd, inner_sd, precision, chance, unit_ptr, unit_benchmark, cell_column, cell_group, k, n, fine,
+    cell_kind=_NOBODY[0],
+) -> np.ndarray:  # fmt: skip
     """Log likelihood of ONE of each unit (U,), without gradients; arguments as in `beta_binomial_kernel`."""
     each: np.ndarray = _total(
-        eta, shift, sd, inner_sd, _theta(precision, chance), unit_ptr, unit_benchmark, np.ones(unit_benchmark.size),
-        cell_column, cell_group, (k, n), fine[0], _NOBODY, _NOTHING,
+        eta, shift, sd, inner_sd, _theta(precision, chance), (unit_ptr, unit_benchmark, np.ones(unit_benchmark.size)),
+        (cell_column, cell_group, cell_kind), (k, n), fine[0], _NOBODY,
     )[6]  # fmt: skip
     return each
 
 
 def draw_units(  # type: ignore[no-untyped-def]
-    eta, shift, sd, inner_sd, precision, chance, unit_ptr, unit_benchmark, cell_column, cell_group, k, n, member_unit, uniform
-) -> np.ndarray:
+    eta, shift, sd, inner_sd, precision, chance, unit_ptr, unit_benchmark, cell_column, cell_group, k, n, member_unit, uniform,
+    cell_kind=_NOBODY[0],
+) -> np.ndarray:  # fmt: skip
     """Draw the effect z of every member of every unit from its posterior given the other parameters.
 
     Arguments as in `crossed.draw_units` and `beta_binomial_kernel`.
     """
     drawn: np.ndarray = _total(
-        eta, shift, sd, inner_sd, _theta(precision, chance), unit_ptr, unit_benchmark, np.ones(unit_benchmark.size),
-        cell_column, cell_group, (k, n), 2.0, member_unit, uniform,
+        eta, shift, sd, inner_sd, _theta(precision, chance), (unit_ptr, unit_benchmark, np.ones(unit_benchmark.size)),
+        (cell_column, cell_group, cell_kind), (k, n), 2.0, (member_unit, uniform),
     )[7]  # fmt: skip
     return drawn

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import linalg, special, stats
 
@@ -31,7 +32,7 @@ from bayeskit.report.content import Figure
 from bayeskit.report.figures import curve_plot
 from bayeskit_models.benchmarks.quantities import Quantities
 
-__all__ = ["CheckpointCurve", "curve_of_counts", "curve_of_values", "kendall_tau"]
+__all__ = ["CheckpointCurve", "curve_of_counts", "curve_of_values", "kendall_tau", "table_of_curves"]
 
 FloatArray = NDArray[np.float64]
 
@@ -230,6 +231,39 @@ def curve_of_values(
     curve, sd, again, ratio = _posterior(x, y, draws, scale, seed)
     noise = np.broadcast_to(sd[:, None], curve.shape)
     return CheckpointCurve(np.asarray(steps, float), y, curve, noise, again, ratio, np.full(len(x), np.nan), label)
+
+
+def table_of_curves(curves: Sequence[CheckpointCurve], last: int = 5, prob: float = 0.95) -> pd.DataFrame:
+    """One row a curve: monotonicity and noise, observed and from the posterior.
+
+    Parameters
+    ----------
+    curves : sequence of CheckpointCurve
+        Of several models or benchmarks.
+    last : int
+        Checkpoints whose noise is told.
+    prob : float
+        Probability of the equal-tailed intervals.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by label. observed_tau, tau (of the curve) with tau_lower and tau_upper, p_monotone, observed_sd of the last
+        scores, noise with noise_lower and noise_upper, and item_error: mean standard error of those scores for new items.
+    """
+    rows = []
+    for curve in curves:
+        tau, noise = (q.table(prob).iloc[0] for q in (curve.monotonicity(), curve.last_noise(last)))
+        rows.append(
+            {
+                "observed_tau": curve.observed_tau, "tau": tau["median"], "tau_lower": tau["lower"], "tau_upper": tau["upper"],
+                "p_monotone": curve.p_monotone, "observed_sd": curve.observed_noise(last), "noise": noise["median"],
+                "noise_lower": noise["lower"], "noise_upper": noise["upper"], "item_error": curve.item_error[-last:].mean(),
+            }
+        )  # fmt: skip
+    out = pd.DataFrame(rows, index=pd.Index([c.label for c in curves], name="curve"))
+    out.attrs = {"prob": prob, "kind": "eti", "population": _POPULATION, "last": last}
+    return out
 
 
 def kendall_tau(curves: ArrayLike) -> FloatArray:

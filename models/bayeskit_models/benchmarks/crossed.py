@@ -16,8 +16,8 @@ import numba
 import numpy as np
 
 from bayeskit.fused import fast_exp, fast_log, fused, kernel
-from bayeskit_models.benchmarks import nodes
 from bayeskit_models.benchmarks.nodes import cell_function
+from bayeskit_models.benchmarks.totals import totals
 
 __all__ = ["crossed_kernel", "draw_units", "log_likelihood", "unit_log_likelihood"]
 
@@ -107,9 +107,8 @@ def _drop(theta):  # type: ignore[no-untyped-def]
     return DROP if theta[0] == 0.0 else DROP_CHANCE
 
 
-_lay_out = nodes.layout(_evaluate, _curvature, _start, _drop)
-_total = nodes.totals(_lay_out, _trials, 0, 0)
-_NOBODY, _NOTHING = np.empty(0, np.int64), np.empty(0)
+_total = totals(_evaluate, _curvature, _start, _trials, _drop, costly=False)
+_NOBODY = np.empty(0, np.int64), np.empty(0)
 
 
 @kernel
@@ -127,6 +126,7 @@ def crossed_kernel(
     k: np.ndarray,
     n: np.ndarray,
     fine: np.ndarray,
+    cell_kind: np.ndarray,
 ) -> Any:
     """Log likelihood of all units and its gradients with respect to the first four arguments.
 
@@ -152,6 +152,8 @@ def crossed_kernel(
         Successes and trials.
     fine : (1,) float64
         1, or 2 for half the spacing in both sums.
+    cell_kind : (N,) or (0,) int64
+        Kinds of the cells' groups, by `tables.fold`; none if groups do not repeat.
 
     Returns
     -------
@@ -161,43 +163,48 @@ def crossed_kernel(
         Gradients, shaped as the inputs.
     """
     value, d_eta, d_shift, d_sd, d_inner, _, _, _ = _total(
-        eta, shift, sd, inner_sd, chance.reshape((-1, 1)), unit_ptr, unit_benchmark, unit_weight, cell_column, cell_group,
-        (k, n), fine[0], np.empty(0, np.int64), np.empty(0),
+        eta, shift, sd, inner_sd, chance.reshape((-1, 1)), (unit_ptr, unit_benchmark, unit_weight),
+        (cell_column, cell_group, cell_kind), (k, n), fine[0], (np.empty(0, np.int64), np.empty(0)),
     )  # fmt: skip
     return value, d_eta, d_shift, d_sd, d_inner
 
 
-log_likelihood = fused(
+_operation = fused(
     crossed_kernel,
     wrt=(1, 1, 1, 1),
     data=(
-        "float64:1", "int64:1", "int64:1", "float64:1", "int64:1", "int64:1", "float64:1", "float64:1", "float64:1",
+        "float64:1", "int64:1", "int64:1", "float64:1", "int64:1", "int64:1", "float64:1", "float64:1", "float64:1", "int64:1",
     ),
 )  # fmt: skip
-"""`crossed_kernel` on symbolic arrays."""
+
+
+def log_likelihood(*arguments: Any) -> Any:
+    """`crossed_kernel` on symbolic arrays; the kinds may be left out."""
+    return _operation(*arguments, *([_NOBODY[0]] if len(arguments) == 13 else []))
 
 
 def unit_log_likelihood(  # type: ignore[no-untyped-def]
-    eta, shift, sd, inner_sd, chance, unit_ptr, unit_benchmark, cell_column, cell_group, k, n, fine
+    eta, shift, sd, inner_sd, chance, unit_ptr, unit_benchmark, cell_column, cell_group, k, n, fine, cell_kind=_NOBODY[0]
 ) -> np.ndarray:
     """Log likelihood of ONE of each unit (U,), without gradients; arguments as in `crossed_kernel`."""
     each: np.ndarray = _total(
-        eta, shift, sd, inner_sd, chance.reshape((-1, 1)), unit_ptr, unit_benchmark, np.ones(unit_benchmark.size), cell_column,
-        cell_group, (k, n), fine[0], _NOBODY, _NOTHING,
+        eta, shift, sd, inner_sd, chance.reshape((-1, 1)), (unit_ptr, unit_benchmark, np.ones(unit_benchmark.size)),
+        (cell_column, cell_group, cell_kind), (k, n), fine[0], _NOBODY,
     )[6]  # fmt: skip
     return each
 
 
 def draw_units(  # type: ignore[no-untyped-def]
-    eta, shift, sd, inner_sd, chance, unit_ptr, unit_benchmark, cell_column, cell_group, k, n, member_unit, uniform
-) -> np.ndarray:
+    eta, shift, sd, inner_sd, chance, unit_ptr, unit_benchmark, cell_column, cell_group, k, n, member_unit, uniform,
+    cell_kind=_NOBODY[0],
+) -> np.ndarray:  # fmt: skip
     """Draw the effect z of every member of every unit from its posterior given the other parameters.
 
     `member_unit` says of each member (an item) which unit it is like, in order of the units; `uniform` holds one random number
     from 0 to 1 for each. Between nodes the distribution function is linear. Other arguments as in `crossed_kernel`.
     """
     drawn: np.ndarray = _total(
-        eta, shift, sd, inner_sd, chance.reshape((-1, 1)), unit_ptr, unit_benchmark, np.ones(unit_benchmark.size), cell_column,
-        cell_group, (k, n), 2.0, member_unit, uniform,
+        eta, shift, sd, inner_sd, chance.reshape((-1, 1)), (unit_ptr, unit_benchmark, np.ones(unit_benchmark.size)),
+        (cell_column, cell_group, cell_kind), (k, n), 2.0, (member_unit, uniform),
     )[7]  # fmt: skip
     return drawn

@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bayeskit.errors import SpecificationError
 from bayeskit.fused import fast_exp, kernel
+from bayeskit_models.benchmarks.arguments import guess, predictors, standard_deviations
 from bayeskit_models.benchmarks.normal_nodes import SIGMOID, normal_nodes
 from bayeskit_models.benchmarks.quantities import Quantities
 
@@ -175,9 +176,7 @@ def score_components(
         "model_template": model_template_sd,
     }  # fmt: skip
     x, squares = _checked(eta, given)
-    if not 0.0 <= chance < 1.0:
-        raise SpecificationError(f"chance={chance!r}: must be 0 or more and below 1.")
-    a = _Analysis(x, squares, float(chance))
+    a = _Analysis(x, squares, guess(chance))
     mean = np.sqrt(a.moments()[:, 0])
     out = {"model": a.moments()[:, 1] - a.pair()} if a.models > 1 else {}
     out |= _of_items(a) | _of_runs_and_templates(a) | _together(a)
@@ -266,18 +265,6 @@ def link_components(
 
 
 def _checked(eta: ArrayLike, given: Mapping[str, ArrayLike | None]) -> tuple[FloatArray, dict[str, FloatArray]]:
-    """Linear predictors, and squares of the standard deviations that are given, as contiguous arrays."""
-    x = np.ascontiguousarray(eta, dtype=float)
-    if x.ndim != 2 or 0 in x.shape or not np.isfinite(x).all():
-        raise SpecificationError(f"eta has shape {x.shape}: finite draws by models, (S, M), are needed.")
-    squares = {}
-    for name, values in given.items():
-        if values is None:
-            continue
-        sd = np.asarray(values, dtype=float)
-        if sd.shape not in ((), (len(x),)) or not (np.isfinite(sd) & (sd >= 0.0)).all():
-            raise SpecificationError(
-                f"{name}: {len(x)} finite standard deviations of 0 or more are needed, not shape {sd.shape}."
-            )
-        squares[name] = np.broadcast_to(sd * sd, (len(x),)).copy()
-    return x, squares
+    """Linear predictors, and squares of the standard deviations that are given."""
+    x = predictors(eta)
+    return x, {name: standard_deviations(name, sd, len(x)) ** 2 for name, sd in given.items() if sd is not None}

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
     from bayeskit_models.benchmarks.predictor import Predictor
 
-__all__ = ["FAMILIES", "Family"]
+__all__ = ["FAMILIES", "RATIO", "Family"]
 
 FloatArray = NDArray[np.float64]
+
+RATIO = 0.5
+"""Standard deviation of the logarithm of a parameter between benchmarks, unless a law says otherwise."""
 
 _LEAST = 1e-12  # parameter of a beta distribution
 
@@ -53,7 +56,7 @@ class Family:
     statistics: tuple[str, ...]
     parameter: str | None = None
     prior: Prior | None = None
-    ratio: float = 0.5
+    ratio: float = RATIO
     sentence: str = ""
     ratio_sentence: str = ""
     linear: bool = False

@@ -15,6 +15,7 @@ from bayeskit_models.benchmarks.assumptions import assumptions_of
 from bayeskit_models.benchmarks.benchmark_fit import BenchmarkFit
 from bayeskit_models.benchmarks.families import FAMILIES, Family
 from bayeskit_models.benchmarks.report_facts import data_facts_of, equations_of, limits_of, test_quantities_of
+from bayeskit_models.benchmarks.shares import with_shares
 from bayeskit_models.benchmarks.statistics import AUTO, reduce_rows
 
 if TYPE_CHECKING:
@@ -123,6 +124,11 @@ class BenchmarkVariance(ModelBuilder):
             return ""
         return "give unit=(0.0, 1.0) or so; without it the priors follow each table's scores."
 
+    @property
+    def default_target_accept(self) -> float:
+        """Few models or benchmarks leave standard deviations near 0 possible, where steps must be short."""
+        return 0.95
+
     def column_of(self, role: str) -> str:
         """Name of a facet's column, given or usual."""
         name = getattr(self, role)
@@ -162,7 +168,7 @@ class BenchmarkVariance(ModelBuilder):
 
     def reduce(self, rows: Rows) -> xr.Dataset:
         """Counts by item and column, identical items folded; see `statistics`."""
-        return reduce_rows(self, rows)
+        return self._shared(reduce_rows(self, rows))
 
     def assumptions(self, statistics: xr.Dataset) -> tuple[Assumption, ...]:
         """Items, chance, levels and abilities, and the standard deviation of every effect."""
@@ -200,7 +206,12 @@ class BenchmarkVariance(ModelBuilder):
         """Less the answers of some units; parameters stay."""
         from bayeskit_models.benchmarks.units import drop_units
 
-        return drop_units(statistics, by, np.asarray(places))
+        return self._shared(drop_units(statistics, by, np.asarray(places)))
+
+    def _shared(self, statistics: xr.Dataset) -> xr.Dataset:
+        """With what units and cells have in common, where the likelihood can use it."""
+        used = not self.law.linear and statistics.attrs["integrated"] != "none"
+        return with_shares(statistics, single=self.law.parameter is not None) if used else statistics
 
     def log_likelihood_of(
         self, draws: xr.Dataset, statistics: xr.Dataset, by: str, dials: Mapping[str, float] | None = None
@@ -323,8 +334,8 @@ def _check_scores(spec: BenchmarkVariance) -> None:
             raise SpecificationError(f"chance={spec.chance!r} is about right and wrong answers; family='gaussian' has none.")
         if (spec.sd is None) != (spec.trials is None):
             raise SpecificationError(
-                f"sd={spec.sd!r}, trials={spec.trials!r}: a summary of continuous scores needs both, their standard deviation and "
-                " how many there were; rows of single scores need neither."
+                f"sd={spec.sd!r}, trials={spec.trials!r}: a summary of continuous scores needs both, their standard deviation "
+                "and how many there were; rows of single scores need neither."
             )
         if spec.unit is not None and not (
             isinstance(spec.unit, tuple)

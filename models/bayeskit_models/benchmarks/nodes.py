@@ -1,4 +1,4 @@
-"""Integrals over one effect of every unit, for any law of a cell's scores: nodes, values, gradients and draws.
+"""Integrals over one effect of every unit, for any law of a cell's scores: nodes, integrands and draws.
 
 A *unit* is an item of a benchmark (or, where there are no items, a training run). All its cells share one standard normal
 effect z, and given z they are independent:
@@ -12,17 +12,19 @@ Both integrals are trapezoidal sums, which for analytic integrands converge fast
 outer one is laid out anew for every unit and every value of the parameters: it starts at the unit's own mode, its spacing is
 `SPACING` times the unit's own posterior standard deviation (and no coarser than `REACH` on the scale of x), and it goes on to
 both sides until the integrand has fallen by the family's `drop`. A fixed grid cannot know how narrow the posterior of an item
-is: with 330 trials an item it was locked to 61 nodes, gave a wrong scale and a perfect R-hat.
+is: with 330 trials an item it was locked to 61 nodes, gave a wrong scale and a perfect R-hat. This module holds that sum for
+units without an interaction; `tables` sums interactions out and shares nodes between units, `totals` puts both together.
 
 The gradient is that of the integral: how the nodes move with the parameters changes nothing but the error of the sum.
 
-A family is four functions, made with `cell_function`, of the cells' predictor x and of their statistics (one row after another
+A family is five functions, made with `cell_function`, of the cells' predictor x and of their statistics (one row after another
 in one array, so that loops over cells become vector instructions):
 
     evaluate(base, offset, stats, theta, value, slope, extra)    log f, d log f / dx and d log f / d parameters at base + offset
     curvature(base, offset, stats, theta, slope, weight)         d log f / dx and an information that is not negative
     start(base, stats, theta, sd)                                a guess of the mode z
     trials(stats, c, theta)                                      four times the largest information of cell c about x
+    drop(theta)                                                  by how many nats the integrand has fallen where the sum ends
 
 `theta` holds the family's numbers for one benchmark; gradients are taken with respect to the first `extras` of them. `extra`
 has a row for each of these, and as many more to work in as the family asks for.
@@ -35,9 +37,23 @@ from typing import Any
 import numba
 import numpy as np
 
-from bayeskit.fused import FAST, all_numbers, fast_exp, fast_log, kernel
+from bayeskit.fused import FAST, fast_exp, kernel
 
-__all__ = ["LANES", "ROOT", "cell_function", "inner_nodes", "layout", "nested_block", "plain_block", "totals"]
+__all__ = [
+    "BLOCKS",
+    "EDGE",
+    "LANES",
+    "REACH",
+    "ROOT",
+    "SPACING",
+    "average",
+    "cell_function",
+    "centre",
+    "draw",
+    "layout",
+    "load",
+    "space",
+]
 
 LANES = 8
 """Nodes that are worked on at a time."""
@@ -56,7 +72,7 @@ cell_function: Any = numba.njit(fastmath=set(FAST), forceinline=True, error_mode
 """Prepares the functions of a family: they are copied into the loops over nodes."""
 
 
-def _centre(curvature: Any, start: Any) -> Any:
+def centre(curvature: Any, start: Any) -> Any:
     """Make the search for the mode of a unit's effect."""
 
     @kernel
@@ -83,7 +99,7 @@ def _centre(curvature: Any, start: Any) -> Any:
         return sd * total - z, 1.0 + sd * sd * information
 
     @kernel
-    def centre(base, sd, inner, theta, group, stats, search):  # type: ignore[no-untyped-def]
+    def find(base, sd, inner, theta, group, stats, search):  # type: ignore[no-untyped-def]
         """Mode of a unit's effect and standard deviation there, by Newton steps inside a bracket."""
         if sd == 0.0:
             return 0.0, 1.0
@@ -104,7 +120,7 @@ def _centre(curvature: Any, start: Any) -> Any:
             z = new if low < new < high else 0.5 * (low + high)
         return z, 1.0 / np.sqrt(information)
 
-    return centre
+    return find
 
 
 def plain_block(evaluate: Any) -> Any:
@@ -129,163 +145,62 @@ def plain_block(evaluate: Any) -> Any:
             for c in range(cells):
                 total += value[lane * cells + c]
             node[1, at + lane] = total
-        for e in range(node.shape[0] - 3):
+        for e in range(node.shape[0] - 2):
             for lane in range(LANES):
                 total = 0.0
                 for c in range(cells):
                     total += extra[e * size + lane * cells + c]
-                node[3 + e, at + lane] = total
-
-    return block
-
-
-def nested_block(evaluate: Any) -> Any:
-    """Make the integrand at eight nodes, with an interaction of every group with the unit summed out."""
-
-    @kernel
-    def block(  # type: ignore[no-untyped-def]
-        base, sd, inner, theta, group, stats, first, step, half, inner_step, slopes, node, at, x, inside
-    ):
-        """Integrand, slopes, and derivatives by the interaction's standard deviation (row 2 of `node`) and the parameters.
-
-        The inner sum has ``2 half + 1`` nodes; `inside` is work space for values, slopes and derivatives of the cells at each
-        of them, and for the groups' log integrands, then their weights.
-        """
-        values, parts, terms, others = inside
-        size, nodes = base.size, 2 * half + 1
-        cells = size // LANES
-        groups = group[cells - 1] + 1
-        flat = groups * LANES
-        for lane in range(LANES):
-            node[0, at + lane] = first + step * lane
-            for c in range(cells):
-                x[lane * cells + c] = base[lane * cells + c] + sd * node[0, at + lane]
-        for r in range(nodes):
-            u = inner_step * (r - half)
-            value, term = values[r, :size], terms[r]
-            evaluate(x, inner * u, stats, theta, value, parts[r, :size], others[r])
-            for i in range(flat):
-                term[i] = -0.5 * u * u
-            for lane in range(LANES):
-                for c in range(cells):
-                    term[lane * groups + group[c]] += value[lane * cells + c]
-        normalise(node, at, terms, nodes, groups, inner_step)
-        scale = terms[nodes + 1]
-        for i in range(size):
-            slopes[i] = 0.0
-        for r in range(nodes):
-            u = inner_step * (r - half)
-            term, part, other = terms[r], parts[r], others[r]
-            for lane in range(LANES):
-                gained = 0.0
-                for c in range(cells):
-                    i, j = lane * cells + c, lane * groups + group[c]
-                    w = term[j] * scale[j]
-                    d = w * part[i]
-                    slopes[i] += d
-                    gained += d
-                    for e in range(node.shape[0] - 3):
-                        node[3 + e, at + lane] += w * other[e * size + i]
-                node[2, at + lane] += u * gained
+                node[2 + e, at + lane] = total
 
     return block
 
 
 @kernel
-def normalise(node, at, terms, nodes, groups, inner_step):  # type: ignore[no-untyped-def]
-    """Turn the groups' log integrands at the inner nodes into weights, whose inverse sums are the last row."""
-    flat = groups * LANES
-    top, total = terms[nodes], terms[nodes + 1]
-    for i in range(flat):
-        top[i], total[i] = terms[0, i], 0.0
-    for r in range(nodes):
-        term = terms[r]
-        for i in range(flat):
-            top[i] = max(top[i], term[i])
-    for r in range(nodes):
-        term = terms[r]
-        for i in range(flat):
-            term[i] = fast_exp(term[i] - top[i])
-            total[i] += term[i]
-    constant = fast_log(inner_step / ROOT)
-    for lane in range(LANES):
-        z = node[0, at + lane]
-        log_integrand = -0.5 * z * z
-        for g in range(groups):
-            i = lane * groups + g
-            log_integrand += top[i] + fast_log(total[i]) + constant
-            total[i] = 1.0 / total[i]
-        node[1, at + lane] = log_integrand
-        for e in range(2, node.shape[0]):
-            node[e, at + lane] = 0.0
+def space(unit_ptr, stats, extras, rows):  # type: ignore[no-untyped-def]
+    """Work space of a unit: rows for tiled data, nodes, slopes of the cells, the search, and groups."""
+    cells = 1
+    for i in range(unit_ptr.size - 1):
+        cells = max(cells, unit_ptr[i + 1] - unit_ptr[i])
+    wide, size = cells * LANES, LANES * BLOCKS
+    tiled, node = np.empty((3, wide)), np.zeros((2 + extras, size))
+    packed, extra = np.empty(len(stats) * wide), np.empty(rows * wide)
+    slopes, search = np.empty((BLOCKS, wide)), np.empty((2, cells))
+    return tiled, packed, node, slopes, search, extra, np.zeros(cells, np.int64), np.empty((3, cells), np.int64)
 
 
 @kernel
-def inner_nodes(inner, most, fine):  # type: ignore[no-untyped-def]
-    """Half the number of inner nodes and their spacing, for groups of at most `most` trials."""
-    if inner == 0.0:
-        return 0, 1.0
-    step = min(SPACING / np.sqrt(1.0 + 0.25 * inner * inner * most), REACH / inner) / fine
-    half = min(int(np.ceil(EDGE / step)), 2000)
-    return half, EDGE / half
-
-
-def _space(trials: Any, extras: int, rows: int) -> Any:
-    """Make the allocation of the work space of a unit."""
-
-    @kernel
-    def space(unit_ptr, unit_benchmark, cell_group, stats, inner_sd, theta, fine):  # type: ignore[no-untyped-def]
-        """Rows for tiled data, nodes, slopes of the cells, the search, and the inner sum; and most trials of a group."""
-        cells, most, widest = 1, 1.0, 0.0
-        for b in range(inner_sd.size):
-            widest = max(widest, inner_sd[b])
-        for i in range(unit_ptr.size - 1):
-            cells = max(cells, unit_ptr[i + 1] - unit_ptr[i])
-            if widest > 0.0:
-                sum_trials, own = 0.0, theta[unit_benchmark[i]]
-                for c in range(unit_ptr[i], unit_ptr[i + 1]):
-                    if c > unit_ptr[i] and cell_group[c] != cell_group[c - 1]:
-                        sum_trials = 0.0
-                    sum_trials += trials(stats, c, own)
-                    most = max(most, sum_trials)
-        half, _ = inner_nodes(widest, most, fine)
-        nodes, wide, size = 2 * half + 1, cells * LANES, LANES * BLOCKS
-        tiled, node = np.empty((3, wide)), np.zeros((3 + extras, size))
-        packed, extra = np.empty(len(stats) * wide), np.empty(rows * wide)
-        slopes, search = np.empty((BLOCKS, wide)), np.empty((2, cells))
-        inside = np.empty((nodes, wide)), np.empty((nodes, wide)), np.empty((nodes + 2, wide)), np.empty((nodes, rows * wide))
-        return (tiled, packed, node, slopes, search, extra, inside, np.zeros(cells, np.int64)), most
-
-    return space
+def load(eta, shift, begin, stop, cell_column, cell_group, stats, room):  # type: ignore[no-untyped-def]
+    """Predictors, groups (numbered from 0) and statistics of the cells of one unit into the work space, once."""
+    tiled, packed, group = room[0], room[1], room[6]
+    cells, place = stop - begin, 0
+    for c in range(cells):
+        if c > 0 and cell_group[begin + c] != cell_group[begin + c - 1]:
+            place += 1
+        group[c] = place
+        tiled[0, c] = shift + eta[cell_column[begin + c]]
+        for s in range(len(stats)):
+            packed[s * cells + c] = stats[s][begin + c]
 
 
 def layout(evaluate: Any, curvature: Any, start: Any, drop: Any) -> Any:
-    """Make the function that lays out the nodes of one unit and evaluates the integrand there."""
-    centre, plain, nested = _centre(curvature, start), plain_block(evaluate), nested_block(evaluate)
+    """Make the function that lays out the nodes of one unit without an interaction and evaluates the integrand there."""
+    find, plain = centre(curvature, start), plain_block(evaluate)
 
     @kernel
     def lay_out(  # type: ignore[no-untyped-def]
-        eta, shift, sd, inner, theta, fine, most, begin, stop, cell_column, cell_group, stats, space
+        eta, shift, sd, theta, fine, begin, stop, cell_column, cell_group, stats, room
     ):
         """Return how many nodes there are, their spacing and the highest log integrand.
 
-        Nodes, log integrands and derivatives are then the rows of ``space[2]``, slopes of the cells the rows of ``space[3]``,
-        eight nodes in each.
+        Nodes, log integrands and derivatives by parameters are then the rows of ``room[2]``, slopes of the cells the rows of
+        ``room[3]``, eight nodes in each.
         """
-        tiled, packed, node, slopes, search, extra, inside, group = space
+        tiled, packed, node, slopes, search, extra, group, _ = room
+        load(eta, shift, begin, stop, cell_column, cell_group, stats, room)
         cells = stop - begin
         size = cells * LANES
         base, x, value = tiled[0, :size], tiled[1, :size], tiled[2, :size]
-        place = 0
-        for c in range(cells):
-            if c > 0 and cell_group[begin + c] != cell_group[begin + c - 1]:
-                place += 1
-            group[c] = place
-            base[c] = shift + eta[cell_column[begin + c]]
-            for s in range(len(stats)):
-                packed[s * cells + c] = stats[s][begin + c]
-        own = group[:cells]
-        spot, spread = centre(base[:cells], sd, inner, theta, own, packed[: len(stats) * cells], search)
+        spot, spread = find(base[:cells], sd, 0.0, theta, group[:cells], packed[: len(stats) * cells], search)
         for s in range(len(stats)):
             for lane in range(LANES):
                 for c in range(cells):
@@ -294,18 +209,14 @@ def layout(evaluate: Any, curvature: Any, start: Any, drop: Any) -> Any:
             for c in range(cells):
                 base[lane * cells + c] = base[c]
         tiles = packed[: len(stats) * size]
-        half, inner_step = inner_nodes(inner, most, fine)
         step = min(SPACING * spread, REACH / max(sd, 1e-12)) / fine
         top, blocks, right, left, fall = -1e300, 0, 0, -1, drop(theta)
         go_right, go_left = True, True
         while (go_right or go_left) and blocks < BLOCKS:
             to_right = go_right and (not go_left or right <= -left - 1)
             first = spot + step * ((right if to_right else left) * LANES + 0.5)
-            at, slope = blocks * LANES, slopes[blocks, :size]
-            if inner > 0.0:
-                nested(base, sd, inner, theta, own, tiles, first, step, half, inner_step, slope, node, at, x, inside)
-            else:
-                plain(base, sd, theta, tiles, first, step, slope, node, at, x, value, extra)
+            at = blocks * LANES
+            plain(base, sd, theta, tiles, first, step, slopes[blocks, :size], node, at, x, value, extra)
             for lane in range(LANES):
                 top = max(top, node[1, at + lane])
             if to_right:
@@ -324,13 +235,13 @@ def layout(evaluate: Any, curvature: Any, start: Any, drop: Any) -> Any:
 def average(node, slopes, count, top, mean, others):  # type: ignore[no-untyped-def]
     """Sum of the integrand over its top, and posterior means of derivatives.
 
-    By the predictor of each cell (into `mean`), of all, by both standard deviations, and by the parameters (into `others`).
+    By the predictor of each cell (into `mean`), of all, by the standard deviation, and by the parameters (into `others`).
     """
     total = 0.0
     for q in range(count):
         node[1, q] = fast_exp(node[1, q] - top)
         total += node[1, q]
-    inside, along, across = 0.0, 0.0, 0.0
+    inside, along = 0.0, 0.0
     mean.fill(0.0)
     others.fill(0.0)
     for q in range(count):
@@ -343,79 +254,29 @@ def average(node, slopes, count, top, mean, others):  # type: ignore[no-untyped-
             here += row[c]
         inside += w * here
         along += w * here * node[0, q]
-        across += w * node[2, q]
         for e in range(others.size):
-            others[e] += w * node[3 + e, q]
-    return total, inside, along, across
+            others[e] += w * node[2 + e, q]
+    return total, inside, along
 
 
 @kernel
-def draw(node, count, step, total, member_unit, uniform, unit, member, out):  # type: ignore[no-untyped-def]
+def draw(z, mass, step, total, member_unit, uniform, unit, out):  # type: ignore[no-untyped-def]
     """Draw z of all members of a unit from its weighted nodes; between nodes the distribution function is linear.
 
-    Members are in order of their units. `member` is the first that is not before this unit; returns the first behind it.
+    Members are in order of their units.
     """
-    while member < member_unit.size and member_unit[member] < unit:
-        member += 1
+    if member_unit.size == 0:
+        return
+    member = np.searchsorted(member_unit, unit)
     if member == member_unit.size or member_unit[member] != unit:
-        return member
-    order = np.argsort(node[0, :count])
+        return
+    order = np.argsort(z)
     while member < member_unit.size and member_unit[member] == unit:
         goal, reached = uniform[member] * total, 0.0
-        for a in range(count):
-            mass = node[1, order[a]]
-            if reached + mass >= goal or a == count - 1:
-                out[member] = node[0, order[a]] + step * ((goal - reached) / mass - 0.5)
+        for a in range(z.size):
+            own = mass[order[a]]
+            if reached + own >= goal or a == z.size - 1:
+                out[member] = z[order[a]] + step * ((goal - reached) / own - 0.5)
                 break
-            reached += mass
+            reached += own
         member += 1
-    return member
-
-
-def totals(lay_out: Any, trials: Any, extras: int, rows: int) -> Any:
-    """Make the log likelihood of all units, with its gradients, that of each unit, and draws of their members' effects."""
-    space = _space(trials, extras, rows)
-
-    @kernel
-    def total(  # type: ignore[no-untyped-def]
-        eta, shift, sd, inner_sd, theta, unit_ptr, unit_benchmark, unit_weight, cell_column, cell_group, stats, fine,
-        member_unit, uniform,
-    ):  # fmt: skip
-        """Value, gradients by the first five arguments (of `theta`, the first parameters), value of one of each unit, draws."""
-        d_eta, d_shift = np.zeros(eta.size), np.zeros(shift.size)
-        d_sd, d_inner, d_theta = np.zeros(sd.size), np.zeros(inner_sd.size), np.zeros((sd.size, extras))
-        each, drawn = np.zeros(unit_benchmark.size), np.full(member_unit.size, np.nan)
-        known = all_numbers(eta) and all_numbers(shift) and all_numbers(sd) and all_numbers(inner_sd) and all_numbers(theta)
-        if not known:
-            for gradient in (d_eta, d_shift, d_sd, d_inner, each):
-                gradient.fill(np.nan)
-            d_theta.fill(np.nan)
-            return np.nan, d_eta, d_shift, d_sd, d_inner, d_theta, each, drawn
-        room, most = space(unit_ptr, unit_benchmark, cell_group, stats, inner_sd, theta, fine)
-        node, slopes = room[2], room[3]
-        gathered, others = np.empty(room[7].size), np.empty(extras)
-        value, member = 0.0, 0
-        for i in range(unit_benchmark.size):
-            weight = unit_weight[i]
-            if weight == 0.0:
-                continue
-            b, begin, stop = unit_benchmark[i], unit_ptr[i], unit_ptr[i + 1]
-            count, step, top = lay_out(
-                eta, shift[i], sd[b], inner_sd[b], theta[b], fine, most, begin, stop, cell_column, cell_group, stats, room
-            )
-            mean = gathered[: stop - begin]
-            mass, inside, along, across = average(node, slopes, count, top, mean, others)
-            each[i] = top + fast_log(mass * step / ROOT)
-            value += weight * each[i]
-            for c in range(mean.size):
-                d_eta[cell_column[begin + c]] += weight * mean[c]
-            d_shift[i] = weight * inside
-            d_sd[b] += weight * along
-            if inner_sd[b] > 0.0:
-                d_inner[b] += weight * across
-            for e in range(extras):
-                d_theta[b, e] += weight * others[e]
-            member = draw(node, count, step, mass, member_unit, uniform, i, member, drawn)
-        return value, d_eta, d_shift, d_sd, d_inner, d_theta, each, drawn
-
-    return total

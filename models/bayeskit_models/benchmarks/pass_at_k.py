@@ -16,6 +16,7 @@ from scipy import special
 
 from bayeskit.errors import DataError, SpecificationError
 from bayeskit.fused import fast_exp, fast_log, kernel
+from bayeskit_models.benchmarks.arguments import guess, predictors, standard_deviations
 from bayeskit_models.benchmarks.normal_nodes import POWERS, normal_nodes
 
 __all__ = ["beta_pass_at_k", "pass_at_k", "pass_at_k_new_items", "pass_at_k_these_items"]
@@ -87,16 +88,10 @@ def pass_at_k_new_items(eta: ArrayLike, sd: ArrayLike, ks: Sequence[int], *, cha
     SpecificationError
         For shapes or values out of range.
     """
-    x = np.ascontiguousarray(eta, dtype=float)
-    spread = np.asarray(sd, dtype=float)
-    if x.ndim != 2 or not np.isfinite(x).all():
-        raise SpecificationError(f"eta has shape {x.shape}: finite draws by models, (S, M), are needed.")
-    if spread.shape not in ((), (len(x),)) or not (np.isfinite(spread) & (spread >= 0.0)).all():
-        raise SpecificationError(f"sd has shape {spread.shape}: finite standard deviations of 0 or more, (S,), are needed.")
-    if not 0.0 <= chance < 1.0:
-        raise SpecificationError(f"chance={chance!r}: must be 0 or more and below 1.")
+    x = predictors(eta)
+    spread = standard_deviations("sd", sd, len(x))
     orders = np.array([_whole(k) for k in ks], dtype=float)
-    return np.asarray(_averaged(x, np.broadcast_to(spread, (len(x),)).copy(), orders, float(chance)))
+    return np.asarray(_averaged(x, spread, orders, guess(chance)))
 
 
 @kernel

@@ -79,7 +79,7 @@ def predictor_of(
     models, benchmarks = statistics.sizes["model"], statistics.sizes["benchmark"]
     mean = np.repeat(values["benchmark_mean"][:, :, None], models, axis=2)
     if "ability" in values:
-        mean = mean + values["ability"][:, None, :]
+        mean = mean + (values["ability_sd"][:, None] * values["ability"])[:, None, :]
     if "model_benchmark" in values:
         mean = mean + values["model_benchmark_sd"][:, None, None] * values["model_benchmark"]
     home = statistics["column_benchmark"].values

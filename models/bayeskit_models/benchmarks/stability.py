@@ -42,7 +42,8 @@ def stability(scores: ArrayLike, error: ArrayLike, *, population: str = "new ite
         Draws of the models' true scores, M of 2 or more.
     error : array_like, shape (S,), (S, M) or ()
         Variance of the error of a model's score in one repetition, without what all models share
-        (`bayeskit_models.benchmarks.design.error_variance`).
+        (`bayeskit_models.benchmarks.design.error_variance`, or model by model `bayeskit_models.benchmarks.model_errors`, which
+        matters where some models are near the ceiling).
     population : str
         What a repetition draws anew.
 

@@ -1,8 +1,8 @@
 """From rows to what the likelihood reads: counts by item and column, with identical items folded.
 
 A *column* is one linear predictor: model x training run x template on a benchmark. A *unit* is what is integrated out of the
-likelihood: an item, or a training run where the table has no items. Its cells, one for each column that met it, lie together.
-Units with the same cells are one unit with a weight.
+likelihood: an item, or a training run where continuous scores come without items. Its cells, one for each column that met it,
+lie together. Units with the same cells are one unit with a weight.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayeskit.errors import DataError
-from bayeskit_models.benchmarks.centring import centring_weight
+from bayeskit_models.benchmarks.centring import centring_weights, ratio_weight
+from bayeskit_models.benchmarks.families import FAMILIES, RATIO
 
 if TYPE_CHECKING:
     from bayeskit import Rows
@@ -31,7 +32,6 @@ AUTO = "auto"
 ALL = "all"
 """Name of the benchmark, or the model, where the table names none."""
 
-_DEPARTURE, _RUN = 0.5, 0.3  # typical effects of model x benchmark and of runs, for the sampler's coordinates
 _GROUPS_WITH_REPEATS = 0.5  # share of model x item groups with repeats from which their interaction is estimated
 
 
@@ -43,8 +43,9 @@ def reduce_rows(spec: BenchmarkVariance, rows: Rows) -> xr.Dataset:
     code = {r: np.asarray(v)[kept] for r, v in rows.columns.items()}
     for role in ("benchmark", "model"):
         code.setdefault(role, np.zeros(len(kept), dtype=np.int64))
-    column, facets = _columns(spec, rows, code)
-    unit, home = _units(spec, rows, code, facets)
+    integrated = "item" if "item" in code else "run" if "seed" in code and spec.law.linear else "none"
+    column, facets = _columns(code, integrated)
+    unit, home = _units(spec, rows, code, facets, integrated)
     cells = _cells(spec, rows, code, kept, unit, column)
     data: dict[str, Any] = {k: (("column",), v) for k, v in facets.items() if k.startswith("column_")}
     data |= {k: (("run",), v) for k, v in facets.items() if k.startswith("run_")}
@@ -70,9 +71,8 @@ def reduce_rows(spec: BenchmarkVariance, rows: Rows) -> xr.Dataset:
     coords |= {
         f"{role}_label": list(rows.levels[role]) for role in ("item", "cluster", "seed", "template") if role in rows.levels
     }
-    integrated = "item" if "item" in rows.columns else "run" if "seed" in rows.columns else "none"
     interaction = _interaction(spec, integrated, data)
-    data |= _centring(spec, integrated, interaction, data)
+    data |= _centring(integrated, len(rows.levels.get("benchmark", (ALL,))), data)
     return xr.Dataset(data, coords=coords, attrs={"integrated": integrated, "interaction": int(interaction)})
 
 
@@ -86,14 +86,14 @@ def _joint(code: dict[str, IntArray], *roles: str) -> tuple[IntArray, dict[str, 
     return place.reshape(-1), {r: np.asarray(p, dtype=np.int64) for r, p in zip(roles, parts, strict=True)}
 
 
-def _columns(spec: BenchmarkVariance, rows: Rows, code: dict[str, IntArray]) -> tuple[IntArray, dict[str, IntArray]]:
+def _columns(code: dict[str, IntArray], integrated: str) -> tuple[IntArray, dict[str, IntArray]]:
     """Column of every row, and what each column is made of."""
     out: dict[str, IntArray] = {}
     roles = ["benchmark", "model"]
     if "seed" in code:
         code["run"], run = _joint(code, "benchmark", "model", "seed")
         out |= {f"run_{k}": v for k, v in run.items()}
-        roles += ["run"] if "item" in code else []  # else runs are integrated out
+        roles += ["run"] if integrated != "run" else []  # else runs are integrated out
     if "template" in code:
         code["template_place"], place = _joint(code, "benchmark", "template")
         code["model_template"], both = _joint(code, "benchmark", "model", "template")
@@ -104,17 +104,15 @@ def _columns(spec: BenchmarkVariance, rows: Rows, code: dict[str, IntArray]) -> 
 
 
 def _units(
-    spec: BenchmarkVariance, rows: Rows, code: dict[str, IntArray], facets: dict[str, IntArray]
+    spec: BenchmarkVariance, rows: Rows, code: dict[str, IntArray], facets: dict[str, IntArray], integrated: str
 ) -> tuple[IntArray, dict[str, Any]]:
     """Unit of every row; benchmark and label of each unit, and its cluster."""
     if "item" in code:
         unit, home = _joint(code, "benchmark", "item")
-    elif "run" in code:
+    elif integrated == "run":
         unit, home = code["run"], {k.removeprefix("run_"): v for k, v in facets.items() if k.startswith("run_")}
     else:  # nothing is integrated: one unit for each column
-        unit, home = _joint(code, "benchmark", "model")
-        if "template" in code:
-            unit, home = _joint(code, "benchmark", "model", "template")
+        unit, home = _joint(code, *(r for r in ("benchmark", "model", "seed", "template") if r in code))
     if "cluster" not in code:
         return unit, dict(home)
     place, cluster = _joint(code, "benchmark", "cluster")
@@ -247,20 +245,44 @@ def _mix(x: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
     return np.asarray(x ^ (x >> np.uint64(31)))
 
 
-def _centring(
-    spec: BenchmarkVariance, integrated: str, interaction: bool, data: dict[str, Any]
-) -> dict[str, tuple[tuple[str, ...], float]]:
+def _centring(integrated: str, benchmarks: int, data: dict[str, Any]) -> dict[str, Any]:
     """Weights of the sampler's coordinates; they change no answer."""
-    unit = data["cell_unit"][1]
-    weight = data["unit_weight"][1][unit]
-    pairs = len(np.unique(data["column_model"][1] + 1j * data["column_benchmark"][1]))
-    answers = weight.sum() if interaction else float((weight * data["n"][1]).sum())
-    runs = len(data["run_model"][1]) if "run_model" in data else 0
-    noise = _RUN**2 * pairs / runs if runs else 0.0
-    out = {"centring_model_benchmark": ((), centring_weight(_DEPARTURE, answers / pairs, noise, linear=spec.law.linear))}
-    if runs and integrated == "item":
-        out["centring_run"] = ((), centring_weight(_RUN, answers / runs, linear=spec.law.linear))
-    return out
+    weight = data["unit_weight"][1][data["cell_unit"][1]]
+    column = data["cell_column"][1]
+    n = weight * data["n"][1]
+    home = data["column_run"][1][column] if "column_run" in data else column
+    home = data["cell_unit"][1] if integrated == "run" else home
+    size = int(home.max()) + 1
+    model, benchmark = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+    model[home], benchmark[home] = data["column_model"][1][column], data["column_benchmark"][1][column]
+    seen = np.bincount(home, n, size)
+    there = seen > 0.0
+    if "k" in data:
+        share = (np.bincount(home, weight * data["k"][1], size) + 0.5) / (seen + 1.0)
+        y, error = np.log(share / (1.0 - share)), 1.0 / ((seen + 1.0) * share * (1.0 - share))
+    else:
+        y = np.bincount(home, weight * data["total"][1], size) / np.maximum(seen, 1.0)
+        within = np.average(data["square"][1], weights=weight) / max(float(np.average(data["n"][1], weights=weight)), 1.0)
+        error = np.maximum(within, 1e-12) / np.maximum(seen, 1.0)
+    found = centring_weights(y[there], error[there], model[there], benchmark[there])
+    out: dict[str, Any] = {
+        "centring_ability": ((), float(found["ability"][0])), "centring_scales": (("effect",), found["scales"]),
+    }  # fmt: skip
+    by_benchmark = np.zeros(benchmarks)
+    by_benchmark[: len(found["model_benchmark"])] = found["model_benchmark"]
+    out["centring_model_benchmark"] = (("benchmark",), by_benchmark)
+    if "column_run" in data:
+        by_run = np.zeros(size)
+        by_run[there] = found["run"]
+        out["centring_run"] = (("run",), by_run)
+    wide = float(benchmark.max()) + 1.0  # levels by benchmark
+    cells, pairs = float(weight.sum()), len(np.unique(model + 1j * benchmark))
+    levels = {"item_sd": data["unit_weight"][1].sum(), "item_model_sd": cells, "run_sd": len(seen) - pairs, "precision": cells,
+              "noise_sd": n.sum()}  # fmt: skip
+    ratios = {"noise_sd": FAMILIES["gaussian"].ratio}
+    return out | {
+        f"centring_{name}": ((), ratio_weight(value / wide, ratios.get(name, RATIO))) for name, value in levels.items()
+    }
 
 
 def _interaction(spec: BenchmarkVariance, integrated: str, data: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayeskit_models.benchmarks.predictor import pooled, predictor_of
+from bayeskit_models.benchmarks.shares import without_shares
 
 if TYPE_CHECKING:
     from bayeskit_models.benchmarks.model import BenchmarkVariance
@@ -83,6 +84,7 @@ def unit_counts(statistics: xr.Dataset, by: str) -> xr.DataArray:
 
 def drop_units(statistics: xr.Dataset, by: str, places: NDArray[np.int64]) -> xr.Dataset:
     """The statistics less some units; parameters stay."""
+    statistics = without_shares(statistics)
     if _integrated(statistics, by):
         weight = statistics["unit_weight"].values.copy()
         np.subtract.at(weight, statistics["member_unit"].values[places], 1.0)
@@ -121,7 +123,7 @@ def log_units(spec: BenchmarkVariance, found: Predictor, statistics: xr.Dataset,
         return np.asarray(k * hit + (n - k) * (np.log1p(-guess) - np.logaddexp(0.0, x)))
     design = [statistics[x].values for x in ("unit_ptr", "unit_benchmark", "cell_column", "cell_group")]
     inner = found.sd.get("item_model_sd", np.zeros_like(found.outer))
-    nodes = () if law.linear else (np.array([fine]),)
+    nodes = () if law.linear else (np.array([fine]), *([statistics["cell_kind"].values] if "cell_kind" in statistics else []))
     out = np.empty((len(found), len(home)))
     for s in range(len(found)):
         given = law.given(found, s, inner)

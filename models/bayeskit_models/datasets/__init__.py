@@ -3,8 +3,8 @@
 A data set is a CSV file and a JSON sidecar of the same name in this folder. Nothing is downloaded.
 
 >>> from bayeskit_models import datasets
->>> datasets.names()
-('diabetes', 'gbsg2', 'judges', 'lung', 'mroz87', 'rossi', 'waltons')
+>>> datasets.names()[:5]
+('aiw', 'cruxeval', 'cruxeval_items', 'cruxeval_pair', 'diabetes')
 >>> datasets.describe("judges")["licence"]
 "MIT (declared in the source project's pyproject.toml)"
 """

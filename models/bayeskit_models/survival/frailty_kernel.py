@@ -20,7 +20,21 @@ from __future__ import annotations
 import numpy as np
 
 from bayeskit.fused import all_numbers, fused, kernel
-from bayeskit_models.survival.kernel import _BLOCK, _at, _exact, _exposure, _hand_back, _inline, _load, _shared
+from bayeskit_models.survival.kernel import (
+    _BLOCK,
+    _FACTOR,
+    _SLOPES,
+    _TIME,
+    _WEIGHT,
+    _exact,
+    _exposure,
+    _finish,
+    _hand_back,
+    _inline,
+    _load,
+    _point,
+    _prepare,
+)
 
 __all__ = ["frailty_kernel", "log_likelihood_with_frailty"]
 
@@ -42,10 +56,10 @@ def _log1prel(x):  # type: ignore[no-untyped-def]
 def _sums(start, n, home, work, sums):  # type: ignore[no-untyped-def]
     """Add the weighted cumulative hazards of a block of rows to those of their groups."""
     for i in range(n):
-        _u, _a, _s, total, _v, _rest = _at(work, i, work[10 * _BLOCK + i])
-        work[6 * _BLOCK + i] = work[11 * _BLOCK + i] * total
+        _u, _a, _s, total, _v, _k1 = _point(work, i, work[_TIME + i])
+        work[_SLOPES + i] = work[_WEIGHT + i] * total
     for i in range(n):
-        sums[home[start + i]] += work[6 * _BLOCK + i]
+        sums[home[start + i]] += work[_SLOPES + i]
 
 
 @kernel
@@ -71,18 +85,18 @@ def _groups(theta, lived, before, events, step):  # type: ignore[no-untyped-def]
 
 @kernel
 def frailty_kernel(
-    log_phi, log_lambda, log_gamma, log_k1, variance,
-    kind_ptr, pattern, log_lower, weight, entry_row, log_entry, home, events, step,
+    log_phi, log_lambda, log_gamma, log_k1, effects, variance,
+    term_ptr, design, kind_ptr, pattern, log_lower, weight, entry_row, log_entry, home, events, step,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Log likelihood of exact and right-censored rows with a shared gamma frailty, and its gradients.
 
     Parameters
     ----------
-    log_phi, log_lambda, log_gamma, log_k1 : (P,) or (1,) float64
+    log_phi, log_lambda, log_gamma, log_k1, effects : ndarray
         As in `kernel.survival_kernel`.
     variance : (1,) float64
         theta; differentiable.
-    kind_ptr, pattern, log_lower, weight, entry_row, log_entry
+    term_ptr, design, kind_ptr, pattern, log_lower, weight, entry_row, log_entry
         As in `kernel.survival_kernel`; there are no rows of the kinds left and interval.
     home : (n,) int64
         Group of each row. Not checked here.
@@ -94,50 +108,55 @@ def frailty_kernel(
     Returns
     -------
     value : float
-    d_log_phi, d_log_lambda, d_log_gamma, d_log_k1, d_variance : ndarray
+    d_log_phi, d_log_lambda, d_log_gamma, d_log_k1, d_effects, d_variance : ndarray
     """
-    d_phi, d_lambda = np.zeros(log_phi.size), np.zeros(log_lambda.size)
-    d_gamma, d_k1, d_variance = np.zeros(log_gamma.size), np.zeros(log_k1.size), np.zeros(1)
+    bases, d_effects, d_variance = (log_phi, log_lambda, log_gamma, log_k1), np.zeros(effects.size), np.zeros(1)
+    d_bases = (np.zeros(log_phi.size), np.zeros(log_lambda.size), np.zeros(log_gamma.size), np.zeros(log_k1.size))
     known = all_numbers(log_phi) and all_numbers(log_lambda) and all_numbers(log_gamma) and all_numbers(log_k1)
-    if not (known and all_numbers(variance)):
-        return np.nan, d_phi, d_lambda, d_gamma, d_k1, d_variance
-    work = _shared(log_phi, log_lambda, log_gamma, log_k1)
-    lived, before = np.zeros(events.size), np.zeros(events.size)
+    if not (known and all_numbers(effects) and all_numbers(variance)):
+        return np.nan, d_bases[0], d_bases[1], d_bases[2], d_bases[3], d_effects, d_variance
     late = entry_row.size
+    work, table = _prepare(bases, effects, term_ptr, design, pattern, late)
+    d_table = np.zeros(table.shape)
+    lived, before = np.zeros(events.size), np.zeros(events.size)
     late_pattern, late_home, late_weight = np.empty(late, np.int64), np.empty(late, np.int64), np.empty(late)
     for i in range(late):
         row = entry_row[i]
         late_pattern[i], late_home[i], late_weight[i] = pattern[row], home[row], weight[row]
     for start in range(0, kind_ptr[2], _BLOCK):
         n = min(_BLOCK, kind_ptr[2] - start)
-        _load(start, n, pattern, log_phi, log_lambda, log_gamma, log_k1, log_lower, weight, work)
+        _load(start, n, pattern, table, bases, effects, term_ptr, design, log_lower, weight, work)
         _sums(start, n, home, work, lived)
     for start in range(0, late, _BLOCK):
         n = min(_BLOCK, late - start)
-        _load(start, n, late_pattern, log_phi, log_lambda, log_gamma, log_k1, log_entry, late_weight, work)
+        _load(start, n, late_pattern, table, bases, effects, term_ptr, design, log_entry, late_weight, work)
         _sums(start, n, late_home, work, before)
     value, d_variance[0] = _groups(variance[0], lived, before, events, step)
     for kind in range(2):
         for start in range(kind_ptr[kind], kind_ptr[kind + 1], _BLOCK):
             n = min(_BLOCK, kind_ptr[kind + 1] - start)
-            _load(start, n, pattern, log_phi, log_lambda, log_gamma, log_k1, log_lower, weight, work)
+            _load(start, n, pattern, table, bases, effects, term_ptr, design, log_lower, weight, work)
             for i in range(n):
-                work[12 * _BLOCK + i] = lived[home[start + i]]
+                work[_FACTOR + i] = lived[home[start + i]]
             value += _exact(n, work) if kind == 0 else _exposure(n, -1.0, work)
-            _hand_back(start, n, pattern, work, d_phi, d_lambda, d_gamma, d_k1)
+            _hand_back(start, n, pattern, d_table, bases, term_ptr, design, work, d_bases, d_effects)
     for start in range(0, late, _BLOCK):
         n = min(_BLOCK, late - start)
-        _load(start, n, late_pattern, log_phi, log_lambda, log_gamma, log_k1, log_entry, late_weight, work)
+        _load(start, n, late_pattern, table, bases, effects, term_ptr, design, log_entry, late_weight, work)
         for i in range(n):
-            work[12 * _BLOCK + i] = before[late_home[start + i]]
+            work[_FACTOR + i] = before[late_home[start + i]]
         value += _exposure(n, 1.0, work)
-        _hand_back(start, n, late_pattern, work, d_phi, d_lambda, d_gamma, d_k1)
-    return value, d_phi, d_lambda, d_gamma, d_k1, d_variance
+        _hand_back(start, n, late_pattern, d_table, bases, term_ptr, design, work, d_bases, d_effects)
+    _finish(d_table, bases, term_ptr, design, work, d_bases, d_effects)
+    return value, d_bases[0], d_bases[1], d_bases[2], d_bases[3], d_effects, d_variance
 
 
 log_likelihood_with_frailty = fused(
     frailty_kernel,
-    wrt=(1, 1, 1, 1, 1),
-    data=("int64:1", "int64:1", "float64:1", "float64:1", "int64:1", "float64:1", "int64:1", "float64:1", "float64:1"),
-)
+    wrt=(1, 1, 1, 1, 1, 1),
+    data=(
+        "int64:1", "float64:2", "int64:1", "int64:1", "float64:1", "float64:1", "int64:1", "float64:1", "int64:1", "float64:1",
+        "float64:1",
+    ),
+)  # fmt: skip
 """`frailty_kernel` on symbolic arrays."""

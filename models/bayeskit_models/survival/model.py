@@ -208,7 +208,8 @@ class FlexibleSurvival(ModelBuilder):
 
         if self.frailty is not None:
             return self._graph_with_frailty(graph)
-        rows = [graph.data(n) for n in ("kind_ptr", "pattern", "log_lower", "log_upper", "weight")]
+        names = ("term_ptr", "design", "kind_ptr", "pattern", "log_lower", "log_upper", "weight")
+        rows = [graph.data(n) for n in names]
         # without a background hazard the likelihood takes a faster road
         background = graph.data("background") if graph.structure["relative"] else np.zeros(0)
         late = [graph.data(n) for n in ("entry_row", "log_entry")]
@@ -219,7 +220,7 @@ class FlexibleSurvival(ModelBuilder):
         from bayeskit_models.survival.frailty_kernel import log_likelihood_with_frailty
         from bayeskit_models.survival.predictors import graph_predictors
 
-        names = ("kind_ptr", "pattern", "log_lower", "weight", "entry_row", "log_entry")
+        names = ("term_ptr", "design", "kind_ptr", "pattern", "log_lower", "weight", "entry_row", "log_entry")
         names += ("frailty_row", "frailty_events", "frailty_step")
         variance = graph.prior("frailty_variance").reshape((1,))
         found = log_likelihood_with_frailty(*graph_predictors(graph), variance, *(graph.data(n) for n in names))

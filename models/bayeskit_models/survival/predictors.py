@@ -66,34 +66,30 @@ def predictors(
 
 
 def graph_predictors(graph: Graph) -> list[Any]:
-    """The same as symbolic vectors: one entry for each pattern, or one for all where nothing varies.
+    """The same as the kernels read them: the bases of the predictors, by pattern or one for all, and the effects in one vector.
 
     Chains start with no effects and power 1: a power of e and an effect of 1 raise a late time to an absurd cumulative hazard,
     from which a chain does not come back.
     """
     import pytensor.tensor as pt
 
-    out = []
+    bases, effects = [], []
     for component in COMPONENTS:
-        total: Any = pt.zeros(1)
+        base: Any = pt.zeros(1)
         if component == "tail" and "tail" in graph.assumptions:
-            total = total + pt.log1p(graph.dial("tail.kappa"))
+            base = base + pt.log1p(graph.dial("tail.kappa"))
         elif f"{component}_intercept" in graph.assumptions:
-            total = total + graph.prior(f"{component}_intercept", anchored=component == "shape")
+            base = base + graph.prior(f"{component}_intercept", anchored=component == "shape")
         if f"{component}_effect" in graph.assumptions:
-            total = total + pt.dot(graph.data(f"{component}_design"), graph.prior(f"{component}_effect", anchored=True))
+            effects.append(graph.prior(f"{component}_effect", anchored=True))
         if f"group_{component}" in graph.assumptions:
             each = graph.prior(f"group_{component}_sd") * graph.prior(f"group_{component}", anchored=True)
-            total = total + each[graph.data("pattern_group")]
-        out.append(total)
-    return out
+            base = base + each[graph.data("pattern_group")]
+        bases.append(base)
+    return [*bases, pt.concatenate(effects) if effects else pt.zeros(0)]
 
 
 def designs_of(statistics: xr.Dataset) -> dict[str, FloatArray]:
-    """The standardised covariates of the patterns of a fit, by component."""
-    size = statistics.sizes.get("unique", 1)
-    found = {}
-    for component in COMPONENTS:
-        name = f"{component}_design"
-        found[component] = statistics[name].values if name in statistics else np.zeros((size, 0))
-    return found
+    """The standardised covariates of the patterns of a fit, by component, each of shape (patterns, terms)."""
+    design, pointer = statistics["design"].values, statistics["term_ptr"].values
+    return {c: design[pointer[k] : pointer[k + 1]].T for k, c in enumerate(COMPONENTS)}

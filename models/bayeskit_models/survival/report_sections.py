@@ -61,6 +61,17 @@ def _numbers(draws: NDArray[np.float64], prob: float) -> tuple[Number, Number, N
     return Number(float(mid), quantile_mcse(error, 0.5)), Number(float(low), edge), Number(float(high), edge)
 
 
+def _ratio_numbers(draws: NDArray[np.float64], prob: float) -> tuple[Number, Number, Number]:
+    """The same for a ratio, with errors from its logarithm: of a wide interval the lower end is known better."""
+
+    def natural(number: Number) -> Number:
+        value = float(np.exp(number.value))
+        return Number(value, None if number.mcse is None else value * number.mcse)
+
+    mid, low, high = map(natural, _numbers(np.log(draws), prob))
+    return mid, low, high
+
+
 # -- the law
 # --------------------------------------------------------------------------------------------------
 
@@ -161,7 +172,7 @@ def _effects(fit: SurvivalFit, prob: float) -> Section | None:
         for component in components:
             draws = fit.estimands[f"{component}_effect"].sel({f"{component}_term": term}).transpose("chain", "draw").values
             ratio, words = effect_words(component, draws, prob, len(components) == 1)
-            mid, low, high = _numbers(ratio, prob)
+            mid, low, high = _ratio_numbers(ratio, prob)
             rows.append((_term_words(term), _RATIOS[component], mid, low, high, words))
     table = Table(
         ("covariate", "what", "median", "lower", "upper", "in words"), tuple(rows),

@@ -7,6 +7,7 @@ covariates (and group) share a pattern.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,11 +66,13 @@ def reduce_rows(spec: FlexibleSurvival, rows: Rows) -> xr.Dataset:
         "follow_up": ((), float(np.where(kind == 2, upper, lower)[order].max())),
         "horizons": (("time",), _horizons(spec, _middles(lower, upper, kind, keep))),
     }
+    blocks = [d["matrix"][patterns].T for d in found_designs.values()]
+    data["design"] = (("term", "unique"), np.ascontiguousarray(np.concatenate(blocks)))
+    data["term_ptr"] = (("component_edge",), np.concatenate([[0], np.cumsum([len(b) for b in blocks])]))
     coords: dict[str, Any] = {}
     for component, found in found_designs.items():
         if found["names"]:
             term = f"{component}_term"
-            data[f"{component}_design"] = (("unique", term), found["matrix"][patterns])
             data[f"{component}_centre"] = ((term,), found["centre"])
             data[f"{component}_spread"] = ((term,), found["spread"])
             coords[term] = list(found["names"])
@@ -93,6 +96,7 @@ def row_times(spec: FlexibleSurvival, rows: Rows) -> tuple[FloatArray, FloatArra
     lower, upper, kind = _times(spec, rows)
     entry = np.asarray(rows.columns.get("entry", np.zeros(rows.n)), dtype=float)
     _check_times(spec, rows, lower, upper, kind, entry)
+    _check_spells(spec, rows, lower, kind, entry)
     return lower, upper, kind, entry
 
 
@@ -143,6 +147,27 @@ def _check_times(
     )  # fmt: skip
 
 
+def _check_spells(spec: FlexibleSurvival, rows: Rows, time: FloatArray, kind: NDArray[np.int64], entry: FloatArray) -> None:
+    """Refuse spells of subjects whose covariates change: every late row enters when another row (of its group) is censored.
+
+    Each entry needs a censored row of its own: subjects who enter on a day on which some others leave are not taken for them.
+    """
+    late = entry > 0.0
+    if late.sum() < 2 or spec.entry is None:
+        return
+    own = rows.columns.get("frailty", rows.columns.get("group", np.zeros(rows.n, dtype=np.int64)))
+    ends = Counter(zip(own[kind == 1].tolist(), time[kind == 1].tolist(), strict=True))
+    starts = Counter(zip(own[late].tolist(), entry[late].tolist(), strict=True))
+    _refuse(
+        late & all(ends[at] >= count for at, count in starts.items()), spec.entry, entry,
+        "each row is one subject, whose covariates stay what they are. Spells of a subject whose covariates change do not add "
+        "up to one law: the clock that scale and shape drive would start anew with every spell.",
+        "give one row for each subject, with its covariates at entry; if these are different subjects, move their entry times "
+        "by less than the unit of measurement.", "row enters", "rows enter",
+        "exactly when another row is censored, like spells of one subject with time-dependent covariates.",
+    )  # fmt: skip
+
+
 def _check_events(spec: FlexibleSurvival, kind: NDArray[np.int64]) -> None:
     """At least one event among the rows that say anything."""
     if not np.isin(kind, (0, 2, 3)).any():
@@ -182,7 +207,7 @@ def _middles(lower: FloatArray, upper: FloatArray, kind: NDArray[np.int64], keep
 def _patterns(
     matrices: list[FloatArray], group: NDArray[np.int64] | None, order: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pattern of each kept row, and one row of the table for each pattern."""
+    """Pattern of each kept row, and one row of the table for each pattern; numbered as the rows first show them."""
     parts = [m[order] for m in matrices]
     if group is not None:
         parts.append(group[order, None].astype(float))
@@ -190,7 +215,8 @@ def _patterns(
     if joined.shape[1] == 0:
         return np.zeros(len(order), dtype=np.int64), order[:1]
     _, first, place = np.unique(joined, axis=0, return_index=True, return_inverse=True)
-    return np.asarray(place).reshape(-1), order[first]
+    by_row = np.argsort(first)
+    return np.argsort(by_row)[np.asarray(place).reshape(-1)], order[first[by_row]]
 
 
 def standardised(spec: FlexibleSurvival, statistics: xr.Dataset, rows: Rows) -> dict[str, FloatArray]:

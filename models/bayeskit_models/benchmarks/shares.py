@@ -1,0 +1,63 @@
+"""What units and cells of a table have in common, beside the statistics themselves: what makes the likelihood cheap.
+
+Units of equal design and total (`rasch`), and kinds of groups (`tables`); `cheapest` says which of them is used when.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from bayeskit_models.benchmarks.rasch import fold_by_total
+from bayeskit_models.benchmarks.tables import fold
+
+__all__ = ["DESIGN", "with_shares", "without_shares"]
+
+_FOLD = ("fold_ptr", "fold_unit", "fold_weight", "fold_column", "fold_k", "fold_n")
+_DIMS = ("fold_edge", "fold", "fold", "fold_cell", "fold_cell", "fold_cell")
+_UNITS = ("unit_ptr", "unit_benchmark", "unit_weight", "cell_column", "cell_group", "k", "n")
+
+DESIGN = (*_UNITS, "cell_kind", *_FOLD)
+"""The statistics that the likelihood reads, in the order of its arguments after the chance level."""
+
+_WORTH = 0.5  # of the cells that are left at most, for a fold to be worth its own work
+
+
+def without_shares(statistics: xr.Dataset) -> xr.Dataset:
+    """The statistics alone: what is shared says nothing of units or cells that have changed."""
+    return statistics.drop_vars([name for name in ("cell_kind", *_FOLD) if name in statistics])
+
+
+def with_shares(statistics: xr.Dataset, *, single: bool = False) -> xr.Dataset:
+    """Add what units and cells have in common; whatever changes the units or cells of statistics calls this again.
+
+    Parameters
+    ----------
+    statistics : Dataset
+        With the units and cells of `statistics.fold_units`, and the attribute ``interaction``.
+    single : bool
+        Whether the law of a cell is so dear that single cells are worth sharing; units are then never folded.
+
+    Returns
+    -------
+    Dataset
+        With the other arrays of `DESIGN`; those of a fold, or of kinds, are empty where these would save nothing.
+    """
+    ptr, benchmark, weight, column, group, k, n = (statistics[name].values for name in _UNITS)
+    cluster = statistics["unit_cluster"].values if "unit_cluster" in statistics else np.zeros(len(benchmark), dtype=np.int64)
+    nothing, none = np.zeros(0, dtype=np.int64), np.zeros(0)
+    parts = (np.zeros(1, dtype=np.int64), nothing, none, nothing, none, none)
+    kind = nothing
+    if single:
+        kind = fold(ptr, benchmark, column, np.arange(len(column)), k, n)
+    elif statistics.attrs["interaction"]:
+        kind = fold(ptr, benchmark, column, group, k, n)
+    else:
+        found = fold_by_total(ptr, benchmark, cluster, weight, column, k, n)
+        if len(found.k) <= _WORTH * len(k):
+            like = np.zeros(len(found.unit_weight), dtype=np.int64)
+            kept = found.place >= 0
+            like[found.place[kept]] = np.flatnonzero(kept)  # any of its units: they agree in cluster and benchmark
+            parts = (found.unit_ptr, like, found.unit_weight, found.cell_column, found.k, found.n)
+    shared = {name: ((d,), v) for name, d, v in zip(_FOLD, _DIMS, parts, strict=True)}
+    return without_shares(statistics).assign(shared | {"cell_kind": (("kind_of_cell",), kind)})

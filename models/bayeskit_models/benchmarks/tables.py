@@ -1,0 +1,314 @@
+"""Tables of what groups of cells say about the effect of a unit: each distinct group is evaluated once at each node.
+
+All cells of a group (a model that met an item) share the unit's effect and their interaction with it, so that the likelihood of
+the group is a function of one number y = shift + sd z + inner_sd u,
+
+    L(y) = prod_c f_c(eta[c] + y),        I(t) = integral N(y; t, inner_sd^2) L(y) dy,      t = shift + sd z.
+
+On an even grid in y the integral is a convolution: L is evaluated once at each point, and I at every node is a sum with the
+same Gaussian weights. Neither L nor I depends on the unit. Groups of the same columns and statistics (of one *kind*) therefore
+share a table over t, and an item is what its kinds say at its nodes: `fold` finds the kinds. Groups that are not folded have
+tables over the nodes of their own unit, for the convolution's sake.
+
+Blocks of nodes are filled when a unit first needs them. Rows of the table of a kind are, for each node, the weight that all
+units put on it (their posterior probabilities), the derivative of log I by the standard deviation of the interaction, log I,
+its derivatives by the predictor of each cell, and those by the parameters. The gradient is then one sum over the tables.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bayeskit.fused import fast_exp, fast_log, kernel
+from bayeskit_models.benchmarks.nodes import EDGE, REACH, ROOT, SPACING
+
+__all__ = ["BLOCK", "filler", "fold", "gather", "grid", "push", "rooms", "scatter"]
+
+BLOCK = 16
+"""Nodes that are filled at a time, and points of the grid in y that are evaluated at a time."""
+_STRIDE = 4  # most points in y to a node, for tables of L to pay
+_WIDE = 5  # times as many points in the Gaussian weights as are needed, at most
+_LEAST = 1e-300
+
+
+def fold(
+    unit_ptr: np.ndarray, unit_benchmark: np.ndarray, cell_column: np.ndarray, cell_group: np.ndarray, *statistics: np.ndarray
+) -> np.ndarray:
+    """Number the distinct groups of cells.
+
+    Parameters
+    ----------
+    unit_ptr, unit_benchmark, cell_column, cell_group
+        As in `crossed.crossed_kernel`. Where there is no interaction, let every cell be a group: smaller groups repeat more.
+    *statistics : (N,) float64
+        The cells' statistics, such as successes and trials.
+
+    Returns
+    -------
+    (N,) int64
+        Kind of each cell's group, or no number at all where so few groups repeat that tables do not pay.
+    """
+    none, size = np.empty(0, np.int64), cell_column.size
+    if size == 0:
+        return none
+    unit = np.repeat(np.arange(unit_ptr.size - 1), np.diff(unit_ptr))
+    cell = np.zeros(size, np.int64)
+    for row in (unit_benchmark[unit], cell_column, *statistics):
+        code = np.unique(row, return_inverse=True)[1].astype(np.int64)
+        cell = np.unique(cell * (code.max() + 1) + code, return_inverse=True)[1].astype(np.int64)
+    first = np.flatnonzero(np.r_[True, (cell_group[1:] != cell_group[:-1]) | (unit[1:] != unit[:-1])])
+    length = np.diff(np.r_[first, size])
+    kind, base = np.zeros(first.size, np.int64), int(cell.max()) + 2
+    for place in range(int(length.max())):
+        has = length > place
+        code = np.zeros(first.size, np.int64)
+        code[has] = cell[first[has] + place] + 1
+        kind = np.unique(kind * base + code, return_inverse=True)[1].astype(np.int64)
+    _, example = np.unique(kind, return_index=True)
+    return np.repeat(kind, length) if 4 * length[example].sum() <= size else none
+
+
+@kernel
+def grid(start, step, inner, most, fine, blocks):  # type: ignore[no-untyped-def]
+    """Lay out nodes in t and points in y: (start, step, step in y, inner), (blocks, stride, width, shared, chunks), weights.
+
+    Node q lies at ``start + q step``; its sum takes `width` points about it. Nodes share the points, `stride` of them to
+    a node, unless an interaction far smaller (or larger) than the step would take too many: then every node has its own.
+    """
+    real, whole = np.array([start, step, 1.0, inner]), np.array([blocks, 1, 1, 1, blocks + 1])
+    if inner == 0.0:
+        real[2] = step
+        return real, whole, np.ones((2, 1))
+    reach = inner * min(SPACING / np.sqrt(1.0 + 0.25 * inner * inner * most), REACH / inner) / fine
+    half = min(int(np.ceil(EDGE * inner / reach)), 2000)
+    own = half
+    if step > 1e-3 * reach and step <= _STRIDE * reach:
+        stride = int(np.ceil(step / reach))
+        own = int(np.ceil(EDGE * inner * stride / step))
+    else:
+        stride = _STRIDE + 1
+    if stride <= _STRIDE and own <= _WIDE * half:
+        half = own
+        real[2] = step / stride
+        whole[1], whole[2], whole[3] = stride, 2 * half + 1, 1
+        whole[4] = (blocks * BLOCK * stride + whole[2]) // BLOCK + 1
+    else:
+        real[2] = EDGE * inner / half
+        whole[1], whole[2], whole[3], whole[4] = 2 * half + 1, 2 * half + 1, 0, 0
+    weights = np.empty((2, 2 * half + 1))
+    for d in range(2 * half + 1):
+        u = (d - half) * real[2] / inner
+        weights[0, d] = fast_exp(-0.5 * u * u) * real[2] / (inner * ROOT)
+        weights[1, d] = weights[0, d] * u
+    return real, whole, weights
+
+
+@kernel
+def rooms(index, kinds, whole, extras, rows, statistics):  # type: ignore[no-untyped-def]
+    """Room for the tables of so many kinds, whose first cells and numbers of cells are rows 0 and 1 of `index`.
+
+    Rows 2 and 3 take in which row their tables of L and of I begin.
+    """
+    points, nodes, most = 0, 0, 1
+    for g in range(kinds):
+        cells = index[1, g]
+        index[2, g], index[3, g] = points, nodes
+        points += (1 + cells + extras) * whole[4]
+        nodes += (3 + cells + extras) * whole[0]
+        most = max(most, cells)
+    length = (BLOCK - 1) * whole[1] + whole[2]
+    return (
+        np.empty((points if whole[3] == 1 else 0, BLOCK)), np.empty((nodes, BLOCK)), np.zeros((kinds, whole[4]), np.uint8),
+        np.zeros((kinds, whole[0]), np.uint8), np.empty((2 + most + extras, length)), np.empty((1 + most + extras, BLOCK)),
+        np.empty(BLOCK), np.empty(BLOCK), np.empty(rows * BLOCK), np.empty(statistics * BLOCK),
+    )  # fmt: skip
+
+
+@kernel
+def _product(weights, values):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for d in range(weights.size):
+        total += weights[d] * values[d]
+    return total
+
+
+@kernel
+def _scale(row, factor):  # type: ignore[no-untyped-def]
+    for j in range(factor.size):
+        row[j] *= factor[j]
+
+
+@kernel
+def _smooth(local, rows, cells, stride, weights, nodes, at):  # type: ignore[no-untyped-def]
+    """Log I and its derivatives at the nodes of a block from log L and its derivatives (rows of `local`) at the points."""
+    width, top, likelihood, together = weights.shape[1], -1e300, local[0], local[1]
+    for j in range(likelihood.size):
+        top = max(top, likelihood[j])
+    for j in range(likelihood.size):
+        likelihood[j] = fast_exp(likelihood[j] - top)
+    for r in range(1, rows):
+        _scale(local[r], likelihood)
+    if cells > 1:
+        together = local[rows]
+        together.fill(0.0)
+        for c in range(cells):
+            row = local[1 + c]
+            for j in range(row.size):
+                together[j] += row[j]
+    for lane in range(BLOCK):
+        low, high = lane * stride, lane * stride + width
+        mass = max(_product(weights[0], likelihood[low:high]), _LEAST)
+        inverse = 1.0 / mass
+        nodes[at, lane], nodes[at + 1, lane] = 0.0, inverse * _product(weights[1], together[low:high])
+        nodes[at + 2, lane] = fast_log(mass) + top
+        for r in range(1, rows):
+            nodes[at + 2 + r, lane] = inverse * _product(weights[0], local[r, low:high])
+
+
+def filler(evaluate: Any, extras: int) -> Any:
+    """Make the function that fills a block of nodes of the table of a kind."""
+
+    @kernel
+    def chunk(y, first, cells, eta, cell_column, stats, theta, out, at, value, extra, tile):  # type: ignore[no-untyped-def]
+        """Log L, its derivatives by the cells' predictors and by the parameters, at sixteen points, into rows from `at` on."""
+        together = out[at]
+        together.fill(0.0)
+        for e in range(extras):
+            out[at + 1 + cells + e].fill(0.0)
+        for c in range(cells):
+            for s in range(len(stats)):
+                tile[s * BLOCK : (s + 1) * BLOCK].fill(stats[s][first + c])
+            evaluate(y, eta[cell_column[first + c]], tile, theta, value, out[at + 1 + c], extra)
+            for i in range(BLOCK):
+                together[i] += value[i]
+            for e in range(extras):
+                for i in range(BLOCK):
+                    out[at + 1 + cells + e, i] += extra[e * BLOCK + i]
+
+    @kernel
+    def fill(g, block, eta, cell_column, stats, theta, lay, index, tables):  # type: ignore[no-untyped-def]
+        real, whole, weights = lay
+        points, nodes, seen, _, local, part, y, value, extra, tile = tables
+        first, cells = index[0, g], index[1, g]
+        stride, width, half, rows = whole[1], whole[2], whole[2] // 2, 1 + cells + extras
+        into = index[3, g] + block * (2 + rows)
+        if width == 1:
+            nodes[into].fill(0.0)
+            nodes[into + 1].fill(0.0)
+            for i in range(BLOCK):
+                y[i] = real[0] + (block * BLOCK + i) * real[1]
+            chunk(y, first, cells, eta, cell_column, stats, theta, nodes, into + 2, value, extra, tile)
+            return
+        length, begin, shared = local.shape[1], block * BLOCK * stride, whole[3] == 1
+        low = begin // BLOCK if shared else 0
+        high = (begin + length - 1) // BLOCK + 1 if shared else (length - 1) // BLOCK + 1
+        for p in range(low, high):
+            source, at, offset = part, 0, p * BLOCK
+            if shared:
+                source, at, offset = points, index[2, g] + p * rows, p * BLOCK - begin
+            if not shared or seen[g, p] == 0:
+                for i in range(BLOCK):
+                    j = min(offset + i, length - 1)
+                    if shared:
+                        y[i] = real[0] + (p * BLOCK + i - half) * real[2]
+                    else:
+                        y[i] = real[0] + (block * BLOCK + j // width) * real[1] + (j % width - half) * real[2]
+                chunk(y, first, cells, eta, cell_column, stats, theta, source, at, value, extra, tile)
+                if shared:
+                    seen[g, p] = 1
+            for r in range(rows):
+                target, row = local[r], source[at + r]
+                for i in range(max(0, -offset), min(BLOCK, length - offset)):
+                    target[offset + i] = row[i]
+        _smooth(local, rows, cells, stride, weights, nodes, into)
+
+    return fill
+
+
+def gather(fill: Any) -> Any:
+    """Make the function that adds up what the groups of a unit say, from a guess of its mode outwards."""
+
+    @kernel
+    def window(  # type: ignore[no-untyped-def]
+        own, groups, guess, first, step, fall, eta, cell_column, stats, theta, lay, index, tables, z, psi
+    ):
+        """Return first and last block of the unit's nodes, the highest log integrand, and whether the grid holds them all.
+
+        `own` holds kinds of the groups, rows where their tables begin, and rows to a block. `z` and `psi` take nodes,
+        ``first + q step``, and log integrands, a row for each block.
+        """
+        blocks, nodes, done = lay[1][0], tables[1], tables[3]
+        guess = min(max(guess, 0), blocks - 1)
+        top, left, right = -1e300, guess, guess
+        go_left, go_right = True, True
+        while (go_left and left > 0) or (go_right and right < blocks):
+            to_right = go_right and right < blocks and (not go_left or left == 0 or right - guess <= guess - left)
+            block = right if to_right else left - 1
+            places, total = z[block], psi[block]
+            for lane in range(BLOCK):
+                places[lane] = first + step * (block * BLOCK + lane)
+                total[lane] = -0.5 * places[lane] * places[lane]
+            for a in range(groups):
+                g = own[0, a]
+                if done[g, block] == 0:
+                    fill(g, block, eta, cell_column, stats, theta, lay, index, tables)
+                    done[g, block] = 1
+            add(own, groups, block, nodes, total)
+            for lane in range(BLOCK):
+                top = max(top, total[lane])
+            if to_right:
+                go_right = total[BLOCK - 1] > top - fall
+                right += 1
+            else:
+                go_left = total[0] > top - fall
+                left -= 1
+        return left, right, top, not (go_left or go_right)
+
+    return window
+
+
+@kernel
+def add(own, groups, block, nodes, total):  # type: ignore[no-untyped-def]
+    """Add log I of all groups of a unit at the nodes of a block."""
+    for a in range(groups):
+        row = nodes[own[1, a] + block * own[2, a] + 2]
+        for lane in range(BLOCK):
+            total[lane] += row[lane]
+
+
+@kernel
+def scatter(own, groups, left, right, psi, nodes):  # type: ignore[no-untyped-def]
+    """Add the unit's weights of its nodes to the tables of its kinds."""
+    for a in range(groups):
+        for block in range(left, right):
+            row, weight = nodes[own[1, a] + block * own[2, a]], psi[block]
+            for lane in range(BLOCK):
+                row[lane] += weight[lane]
+
+
+@kernel
+def push(kinds, first, step, cell_column, lay, index, tables, d_eta, d_theta):  # type: ignore[no-untyped-def]
+    """Add up the gradient. Returns the derivatives by a shift of all, by sd (right for the tables of one unit), by inner_sd."""
+    blocks, nodes, done = lay[1][0], tables[1], tables[3]
+    inside, along, across, extras = 0.0, 0.0, 0.0, d_theta.size
+    for g in range(kinds):
+        cells = index[1, g]
+        for block in range(blocks):
+            if done[g, block] == 0:
+                continue
+            at = index[3, g] + block * (3 + cells + extras)
+            weight = nodes[at]
+            across += _product(weight, nodes[at + 1])
+            for c in range(cells):
+                row, total = nodes[at + 3 + c], 0.0
+                for lane in range(BLOCK):
+                    part = weight[lane] * row[lane]
+                    total += part
+                    along += part * (first + step * (block * BLOCK + lane))
+                d_eta[cell_column[index[0, g] + c]] += total
+                inside += total
+            for e in range(extras):
+                d_theta[e] += _product(weight, nodes[at + 3 + cells + e])
+    return inside, along, across
