@@ -73,6 +73,7 @@ def specification(name: str, given: Sequence[str] | None, path: Path | None) -> 
     from bayeskit.registry import from_json, load_model
 
     model = load_model(name)
+    name = model.__name__  # it may have been given in another spelling
     settings: dict[str, Any] = {}
     if path is not None:
         stored = _stored(path)
