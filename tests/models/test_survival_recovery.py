@@ -146,17 +146,20 @@ SETS = {
     "lung": ({"duration": "time", "event": "status"}, "I(sex - 1)"),
     "gbsg2": ({"duration": "time", "event": "cens"}, "horTh"),
     "rossi": ({"duration": "week", "event": "arrest"}, "fin"),
+    "waltons": ({"duration": "T", "event": "E", "law": "weibull"}, "group"),
 }
-WEAK = {"shape_intercept.sigma": 1.5, "tail_intercept.sigma": 1.0}
+WEAK = {
+    "shape_intercept.sigma": 1.5, "tail_intercept.sigma": 1.0, "hazard_effect.sigma": 2.0, "shape_effect.sigma": 1.0,
+}  # fmt: skip
 """The weak priors, one and the same for every set; the others are the defaults.
 
 gbsg2 puts log gamma at 0.73, 1.5 default standard deviations out, so the defaults move its intercepts by 0.4 to 0.6 posterior
 standard deviations. A much wider prior of kappa would not do either: on lung the likelihood is flat towards the Gompertz limit,
 and the mean would follow the ridge away from the maximum.
 
-Of waltons only `aft` has a maximum that the data determine (`ph` and `mpr_ph` run to the Gompertz limit, in `mpr_aft`
-log(kappa + 1) has a standard error of 6.6); it agrees within 0.49, measured with 4 x 8000 draws, too near to the bound to
-assert.
+waltons has the Weibull law: with the law free only `aft` has a maximum that the data determine (`ph` and `mpr_ph` run to the
+Gompertz limit, in `mpr_aft` log(kappa + 1) has a standard error of 6.6). Its arms differ by a factor of 40 in the hazard and of
+three in the power, hence the wider priors of those effects.
 """
 
 
@@ -164,7 +167,7 @@ assert.
 @pytest.mark.parametrize("name", SETS)
 @pytest.mark.parametrize("menu", ["aft", "ph", "mpr_aft", "mpr_ph"])
 def test_posterior_means_agree_with_maximum_likelihood(name, menu):
-    """All twelve maxima are interior. Half a posterior sd for every parameter, no divergences, R-hat below 1.01.
+    """All maxima are interior. Half a posterior sd for every parameter, no divergences, R-hat below 1.01.
 
     4 x 2000 draws. The Monte Carlo error of a mean is below 0.04 posterior sd here.
     """
@@ -173,7 +176,8 @@ def test_posterior_means_agree_with_maximum_likelihood(name, menu):
     spec = getattr(FlexibleSurvival, menu)(formula, **columns)
     best = spec.mode(table, prior=False)
     assert best.status == "ok"
-    fit = spec.fit(table, draws=2000, tune=1000, seed=1, dials=WEAK, progress=False)
+    dials = {k: v for k, v in WEAK.items() if k in spec.dials(spec.statistics(table))}
+    fit = spec.fit(table, draws=2000, tune=1000, seed=1, dials=dials, progress=False)
     found = fit.summary(group="posterior")
     assert int(fit.draws["sample_stats"]["diverging"].sum()) == 0
     assert found["r_hat"].max() < 1.01
