@@ -1,6 +1,6 @@
 """A million item-level rows to a mode with intervals.
 
-Run by hand on a quiet machine: ``pytest tests/benchmarks/test_benchmarks.py -m benchmark -s``. Times and memory are printed,
+Run by hand on a quiet machine: ``pytest tests/benchmarks/test_benchmarks.py -m benchmark -n 0 -s``. Times and memory are printed,
 never asserted; what is asserted is that the approximation passes its own check and finds the scores it was simulated from.
 """
 
@@ -61,7 +61,7 @@ def test_a_million_rows_to_a_mode(chance, draws):
     verdict = fit.verdict
     clock.lap("verdict")
     print(verdict)
-    assert verdict.status.value == "PASS"
+    assert {c.name: c.status.value for c in verdict.results}["laplace"] == "PASS"
     score = fit.estimands["score"]
     off = (score.mean(("chain", "draw")) - truth) / score.std(("chain", "draw"))
     assert float(np.abs(off).max()) < 5.0 and len(summary) > MODELS

@@ -1,6 +1,6 @@
 """JudgeSimplex against a peer on the same posterior, and the cost of what surrounds sampling.
 
-Run by hand on a quiet machine: ``uv run --group peers pytest tests/benchmarks -m benchmark -s``. Times are
+Run by hand on a quiet machine: ``uv run --group peers pytest tests/benchmarks -m benchmark -n 0 -s``. Times are
 printed, never asserted; what is asserted is that both engines sample the same posterior.
 """
 

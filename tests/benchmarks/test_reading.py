@@ -1,6 +1,6 @@
 """Reading a million samples of lm-evaluation-harness: time and memory of a process of its own. Printed, never asserted.
 
-``uv run pytest tests/benchmarks/test_reading.py -m benchmark -s``
+``uv run pytest tests/benchmarks/test_reading.py -m benchmark -n 0 -s``
 """
 
 from __future__ import annotations

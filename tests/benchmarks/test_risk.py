@@ -1,6 +1,6 @@
 """SelectiveRisk: cost of the likelihood against a C loop, effective draws of the geometry, and a peer on the same posterior.
 
-Run by hand on a quiet machine: ``uv run --group peers pytest tests/benchmarks -m benchmark -s``. Times are printed, never
+Run by hand on a quiet machine: ``uv run --group peers pytest tests/benchmarks -m benchmark -n 0 -s``. Times are printed, never
 asserted; what is asserted is that the competitors compute the same thing and that chains mix.
 """
 

@@ -1,6 +1,6 @@
 """What sensitivity costs beside the fits it saves. Times are printed with the load of the machine, never asserted.
 
-Run by hand on a quiet machine: ``uv run pytest tests/benchmarks/test_sensitivity_cost.py -m benchmark -s``.
+Run by hand on a quiet machine: ``uv run pytest tests/benchmarks/test_sensitivity_cost.py -m benchmark -n 0 -s``.
 """
 
 from __future__ import annotations

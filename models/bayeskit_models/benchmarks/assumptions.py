@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import xarray as xr
@@ -13,7 +14,7 @@ from bayeskit_models.benchmarks.families import FAMILIES, RATIO
 if TYPE_CHECKING:
     from bayeskit_models.benchmarks.model import BenchmarkVariance
 
-__all__ = ["assumptions_of", "chance_dials", "effect_of", "spreads"]
+__all__ = ["assumptions_of", "chance_dials", "check_chance", "effect_of", "spreads"]
 
 _WORDS = {
     "item_sd": ("Items of a benchmark differ in difficulty by {s} or so", 2.0),
@@ -144,13 +145,9 @@ def chance_dials(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[str, 
     return tuple(f"chance.value_{b + 1}" for b in range(statistics.sizes["benchmark"]))
 
 
-def _chance(spec: BenchmarkVariance, statistics: xr.Dataset) -> list[Assumption]:
-    labels = [str(b) for b in statistics["benchmark"].values]
-    told = "Nobody falls below the level of guessing, and a model that knows nothing is right with that probability"
-    if isinstance(spec.chance, float):
-        constants = {"value": Dial("chance.value", spec.chance, 0.0, 0.999, "probability of a success by guessing")}
-        return [Assumption("chance", f"{told}: {spec.chance:g}.", "structural", constants=constants)]
-    stated = dict(spec.chance)
+def check_chance(spec: BenchmarkVariance, labels: Sequence[str]) -> None:
+    """Raise `DataError` where a chance level is stated for a benchmark that the table lacks."""
+    stated = {} if isinstance(spec.chance, float) else dict(spec.chance)
     for label in stated:
         if label not in labels:
             raise DataError(
@@ -158,6 +155,15 @@ def _chance(spec: BenchmarkVariance, statistics: xr.Dataset) -> list[Assumption]
                 column=spec.column_of("benchmark"),
                 rule="chance names benchmarks of the table.", fix="correct the label, or leave it out.",
             )  # fmt: skip
+
+
+def _chance(spec: BenchmarkVariance, statistics: xr.Dataset) -> list[Assumption]:
+    labels = [str(b) for b in statistics["benchmark"].values]
+    told = "Nobody falls below the level of guessing, and a model that knows nothing is right with that probability"
+    if isinstance(spec.chance, float):
+        constants = {"value": Dial("chance.value", spec.chance, 0.0, 0.999, "probability of a success by guessing")}
+        return [Assumption("chance", f"{told}: {spec.chance:g}.", "structural", constants=constants)]
+    stated = dict(spec.chance)
     constants = {
         f"value_{b + 1}": Dial(f"chance.value_{b + 1}", stated.get(x, 0.0), 0.0, 0.999, f"probability of guessing right on {x}")
         for b, x in enumerate(labels)

@@ -23,7 +23,7 @@ __all__ = ["centring_weights", "partly_centred", "partly_centred_ratio", "ratio_
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_LEVELS = 10.0  # degrees of freedom at which a standard deviation is known well enough for half the weight
+_LEVELS = 3.0  # degrees of freedom at which a standard deviation is known well enough for half the weight
 
 
 def centring_weights(y: FloatArray, error: FloatArray, model: IntArray, benchmark: IntArray) -> dict[str, FloatArray]:

@@ -14,6 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayeskit.errors import DataError
+from bayeskit_models.benchmarks.assumptions import check_chance
 from bayeskit_models.benchmarks.centring import centring_weights, ratio_weight
 from bayeskit_models.benchmarks.families import FAMILIES, RATIO
 from bayeskit_models.benchmarks.training import last_checkpoints, steps_of, totals_by_checkpoint
@@ -39,12 +40,11 @@ _GROUPS_WITH_REPEATS = 0.5  # share of model x item groups with repeats from whi
 def reduce_rows(spec: BenchmarkVariance, rows: Rows) -> xr.Dataset:
     """Statistics of the likelihood; see the module."""
     kept = np.flatnonzero(~rows.missing["score"]) if "score" in rows.missing else np.arange(rows.n)
-    if not len(kept):
-        raise DataError("every score is missing.", column=spec.score, rule="some rows have a score.", fix="check the column.")
     missing = rows.n - len(kept)
     code = {r: np.asarray(v)[kept] for r, v in rows.columns.items()}
     for role in ("benchmark", "model"):
         code.setdefault(role, np.zeros(len(kept), dtype=np.int64))
+    check_chance(spec, rows.levels.get("benchmark", (ALL,)))
     curves: dict[str, Any] = {}
     if "checkpoint" in code:
         step = steps_of(spec, rows)[code.pop("checkpoint")]
