@@ -1,7 +1,7 @@
 """Cost of a gradient of benchmark likelihoods where cells repeat, looked up in shared tables and unit by unit.
 
-Run by hand: ``uv run pytest tests/benchmarks/test_benchmark_kernels.py -m benchmark -n 0 -s``. CPU milliseconds are printed, never
-asserted; what is asserted is that both ways give the same numbers.
+Run by hand: ``uv run pytest tests/benchmarks/test_benchmark_kernels.py -m benchmark -n 0 -s``. CPU milliseconds are printed,
+never asserted; what is asserted is that both ways give the same numbers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A million item-level rows to a mode with intervals.
 
-Run by hand on a quiet machine: ``pytest tests/benchmarks/test_benchmarks.py -m benchmark -n 0 -s``. Times and memory are printed,
-never asserted; what is asserted is that the approximation passes its own check and finds the scores it was simulated from.
+Run by hand on a quiet machine: ``pytest tests/benchmarks/test_benchmarks.py -m benchmark -n 0 -s``. Times and memory are
+printed, never asserted; what is asserted is that the approximation passes its own check and finds the scores it
+was simulated from.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What constraints do in Heckman's model, on the published synthetic study: coverage and widths on 20 data sets of 5000 rows.
 
-Run by hand: ``uv run pytest tests/benchmarks/test_risk_heckman_study.py -m benchmark -n 0 -s``. It takes minutes; what is asserted
-are the changes of widths and the coverage, not times.
+Run by hand: ``uv run pytest tests/benchmarks/test_risk_heckman_study.py -m benchmark -n 0 -s``. It takes minutes; what is
+asserted are the changes of widths and the coverage, not times.
 """
 
 from __future__ import annotations

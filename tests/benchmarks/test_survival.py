@@ -1,8 +1,8 @@
 """Speed of FlexibleSurvival: its fused likelihood against a plain graph, C and NumPyro, and sampling against NumPyro.
 
-Run by hand on a quiet machine: ``uv run --group peers pytest tests/benchmarks/test_survival.py -m benchmark -n 0 -s``. CPU seconds
-are printed, never asserted; asserted is that all of them compute the same numbers and sample the same posterior. All run
-on one thread a chain (``OMP_NUM_THREADS=1``); C needs a compiler named ``cc`` and is left out where there is none.
+Run by hand on a quiet machine: ``uv run --group peers pytest tests/benchmarks/test_survival.py -m benchmark -n 0 -s``. CPU
+seconds are printed, never asserted; asserted is that all of them compute the same numbers and sample the same posterior. All
+run on one thread a chain (``OMP_NUM_THREADS=1``); C needs a compiler named ``cc`` and is left out where there is none.
 """
 
 from __future__ import annotations
