@@ -75,7 +75,7 @@ def _theirs(statistics, seed):
 
 
 def test_effective_draws_per_second_against_numpyro() -> None:
-    """4 chains of 1000 + 1000: the worst bulk ESS by CPU-second; NumPyro's includes its compilation, some seconds of minutes."""
+    """4 chains of 1000 + 1000: the worst bulk ESS by CPU-second; NumPyro's includes its compilation."""
     table = SPEC.simulate(1, models=20, benchmarks=12, seeds=5, samples=200).table
     SPEC.fit(table, draws=10, tune=10, seed=0, progress=False)  # compile
     statistics = SPEC.statistics(table)
