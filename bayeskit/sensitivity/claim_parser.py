@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Vocabulary", "parse_claim"]
 
-_LONGEST, _DEEPEST = 5000, 40
+_LONGEST, _DEEPEST = 20_000, 40
 _MIRROR: dict[Relation, Relation] = {">": "<", "<": ">", ">=": "<=", "<=": ">="}
 _SAME = {"≥": ">=", "≤": "<=", "−": "-", "×": "*", "·": "*", "÷": "/"}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", '"': '"', "`": "`"}

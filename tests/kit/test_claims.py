@@ -292,7 +292,7 @@ def test_other_faults(draws):
     with pytest.raises(SpecificationError, match="prob=95"):
         Claim.parse("gpt-4t > 0", draws, prob=95)
     with pytest.raises(SpecificationError, match="signs"):
-        Claim.parse("risk > " + "1 + " * 2000 + "1", draws)
+        Claim.parse("risk > " + "1 + " * 6000 + "1", draws)
     long = "P(" + " + ".join(["risk"] * 60) + " > nothing) > 0.5"
     with pytest.raises(SpecificationError) as caught:
         Claim.parse(long, draws)

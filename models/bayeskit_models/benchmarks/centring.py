@@ -23,7 +23,7 @@ __all__ = ["centring_weights", "partly_centred", "partly_centred_ratio", "ratio_
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_LEVELS = 3.0  # degrees of freedom at which a standard deviation is known well enough for half the weight
+_LEVELS = 30.0  # square of the degrees of freedom at which a standard deviation is known well enough for half the weight
 
 
 def centring_weights(y: FloatArray, error: FloatArray, model: IntArray, benchmark: IntArray) -> dict[str, FloatArray]:
@@ -66,7 +66,7 @@ def centring_weights(y: FloatArray, error: FloatArray, model: IntArray, benchmar
 
     def weight(effect: float, other: Any, levels: float) -> FloatArray:
         share = effect / np.maximum(effect + np.atleast_1d(other), 1e-12)
-        return np.asarray(share * levels / (levels + _LEVELS))
+        return np.asarray(share * levels**2 / (levels**2 + _LEVELS))
 
     scales = np.sqrt([ability or 1.0, departure or 1.0, run or 1.0])
     return {

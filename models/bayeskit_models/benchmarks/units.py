@@ -24,6 +24,7 @@ FloatArray = NDArray[np.float64]
 def unit_names(statistics: xr.Dataset) -> tuple[str, ...]:
     """Names by which influence can be asked."""
     there = {
+        "row": True,  # the finest: items, or training runs, or totals, whichever are independent given the parameters
         "item": statistics.attrs["integrated"] == "item",
         "model": statistics.sizes["model"] > 1,
         "benchmark": statistics.sizes["benchmark"] > 1,
@@ -35,14 +36,17 @@ def unit_names(statistics: xr.Dataset) -> tuple[str, ...]:
 
 
 def member_labels(statistics: xr.Dataset) -> list[str]:
-    """Label of every item (or run, where runs are integrated out); with its benchmark where there are several."""
-    if statistics.attrs["integrated"] == "run":
-        seeds = statistics["seed_label"].values.astype(str)[statistics["member_seed"].values]
-        models = statistics["model"].values.astype(str)[statistics["member_model"].values]
-        runs = np.array([f"{m}, seed {s}" for m, s in zip(models, seeds, strict=True)])
-        return _within(statistics, runs, statistics["member_benchmark"].values)
+    """Label of every item, or of every run or total where these are independent; with the benchmark if there are several."""
+    benchmark = statistics["member_benchmark"].values
+    if "member_item" not in statistics:
+        labels = statistics["model"].values.astype(str)[statistics["member_model"].values]
+        for role in ("seed", "template"):
+            if f"member_{role}" in statistics:
+                own = statistics[f"{role}_label"].values.astype(str)[statistics[f"member_{role}"].values]
+                labels = np.array([f"{m}, {role} {x}" for m, x in zip(labels, own, strict=True)])
+        return _within(statistics, labels, benchmark)
     items = statistics["item_label"].values.astype(str)[statistics["member_item"].values]
-    return _within(statistics, items, statistics["member_benchmark"].values)
+    return _within(statistics, items, benchmark)
 
 
 def _within(statistics: xr.Dataset, labels: NDArray[np.str_], benchmark: NDArray[np.int64]) -> list[str]:
@@ -73,7 +77,7 @@ def _home(statistics: xr.Dataset, by: str) -> tuple[list[str], NDArray[np.int64]
 
 def _integrated(statistics: xr.Dataset, by: str) -> bool:
     """Whether these units are those that the likelihood integrates out."""
-    return by == "item" or (by == "seed" and statistics.attrs["integrated"] == "run")
+    return by in ("row", "item") or (by == "seed" and statistics.attrs["integrated"] == "run")
 
 
 def unit_counts(statistics: xr.Dataset, by: str) -> xr.DataArray:
