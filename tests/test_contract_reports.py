@@ -120,7 +120,7 @@ def hostile(spec, table):
     """The table with every label and category of a covariate a hostile one."""
     out, used = pd.DataFrame(table).copy(), 0
     for column in spec.columns():
-        for name in column.names:
+        for name in [n for n in column.names if n in out]:  # a table may do without some
             if column.kind == "label":
                 known = sorted(set(out[name].astype(str)))
                 labels = dict(zip(known, LABELS[used:] + LABELS[:used], strict=False))

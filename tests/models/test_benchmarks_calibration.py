@@ -46,9 +46,9 @@ def test_continuous_scores_are_calibrated():
 
 
 def test_overdispersed_counts_are_calibrated():
-    """Four models on 20 items, four answers each, a chance level: 40 simulations."""
+    """Four models on 20 items, four answers each, a chance level: 20 simulations."""
     spec = BenchmarkVariance(family="beta_binomial", chance=0.25)
-    assert_calibrated(spec.calibrate(simulations=40, models=4, items=20, samples=4, **SBC), 3)
+    assert_calibrated(spec.calibrate(simulations=20, models=4, items=20, samples=4, **SBC), 3)
 
 
 @dataclass(frozen=True)
