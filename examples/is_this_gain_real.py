@@ -133,8 +133,7 @@ def concluded(table: pd.DataFrame, other: pd.DataFrame, influence: Any, fewest: 
 
 
 def main(arguments: list[str] | None = None, **sampling: Any) -> Study:
-    """Run the study; returns what it prints. Fits are Laplace approximations, corrected and checked, unless told otherwise."""
-    sampling = {"method": "mode", **sampling}
+    """Run the study; returns what it prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=int, default=2000, help="simulated tables without a gain")
     parser.add_argument("--out", type=Path, help="report (.html or .md) of the fit")

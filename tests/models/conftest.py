@@ -90,4 +90,6 @@ def pair_fit(pair_table):
     from bayeskit_models.benchmarks import BenchmarkVariance
 
     spec = BenchmarkVariance(score="successes", trials="trials")
-    return spec.fit(pair_table, seed=1, draws=500, method="mode", progress=False)
+    fit = spec.fit(pair_table, seed=1, draws=500, tune=500, progress=False)
+    assert fit.verdict.status.value in ("PASS", "WARN"), fit.verdict
+    return fit
