@@ -42,9 +42,8 @@ def test_beta_binomial(beta_fit):
     compare(beta_fit.posterior["p"].values, stats.beta(2 + 7, 3 + 3))
 
 
-def test_refit_with_other_dials_compiles_nothing(normal_fit):
-    normal_fit.refit(draws=20, tune=20, chains=1, seed=1)  # other tests may have pushed its model out of the cache
-    before = compile_count()
+def test_refit_with_other_dials_compiles_nothing(normal_fit, compiled_with):
+    before = compiled_with(normal_fit)
     dials = {"mu.sigma": 0.3, "mu.mu": 3.0, "noise.sd": 0.7}
     again = normal_fit.refit(dials=dials, seed=5)
     assert compile_count() == before
@@ -59,8 +58,8 @@ def test_refit_with_other_dials_compiles_nothing(normal_fit):
     assert compile_count() == before
 
 
-def test_refit_with_another_table(normal_fit, normal_table):
-    before = compile_count()
+def test_refit_with_another_table(normal_fit, normal_table, compiled_with):
+    before = compiled_with(normal_fit)
     table = normal_table.assign(y=normal_table["y"] + 5).iloc[2:]
     again = normal_fit.refit(table=table, seed=6)
     assert compile_count() == before

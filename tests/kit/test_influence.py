@@ -85,10 +85,9 @@ def test_a_model_with_groups_gets_contributions_from_the_kit(normal_fit, normal_
     assert effects.sel(unit="b").values == pytest.approx(expected, abs=1e-8)
 
 
-def test_without_a_group_its_mean_follows_the_prior(normal_fit):
+def test_without_a_group_its_mean_follows_the_prior(normal_fit, compiled_with):
     """The parameter stays. Monte Carlo error of a mean of prior sd 2 from some 2000 effective draws: .045; bound 4 of them."""
-    normal_fit.refit(draws=20, tune=20, chains=1, seed=1)  # other tests may have pushed its model out of the cache
-    before = compile_count()
+    before = compiled_with(normal_fit)
     refit = normal_fit.refit(without={"group": "b"}, seed=5)
     assert compile_count() == before
     gone = refit.posterior["mu"].sel(group="b").values
@@ -163,9 +162,9 @@ def test_the_planted_outlier_ranks_first_and_is_not_called_ok(found):
     assert max(r.k_hat for r in found.rows) > found.k_hat_limit == k_hat_limit(4000)
 
 
-def test_the_flagged_outlier_is_refitted(fit, exact):
+def test_the_flagged_outlier_is_refitted(fit, exact, compiled_with):
     """exact=True: the refit gives the exact shift within Monte Carlo error (.03 sd; bound 4 of them), on one compiled model."""
-    before = compile_count()
+    before = compiled_with(fit)
     found = fit.influence(exact=True)
     assert compile_count() == before
     rows = {r.quantity: r for r in found.rows if r.unit == f"row {OUTLIER}"}

@@ -172,12 +172,12 @@ def test_maps_match_the_moments_they_name():
     assert moment._covariance(z, np.eye(500)[0]) is None  # one draw that counts has no covariance
 
 
-def test_moment_matched_answer_against_the_closed_form(normal_fit):
+def test_moment_matched_answer_against_the_closed_form(normal_fit, compiled_with):
     """Prior Normal(6, 0.8) on group means that the fit put near 1: no refit, no compilation, exact within 4 errors."""
     other = {"mu": Prior("Normal", dims=("group",), mu=6.0, sigma=0.8)}
     with pytest.raises(UnreliableWeightsError, match="ladder='auto'"):
         normal_fit.reweight(other)
-    before = compile_count()
+    before = compiled_with(normal_fit)
     found = normal_fit.reweight(other, ladder="auto", group="posterior")
     assert compile_count() == before
     assert found.rung == "moment matched" and found.state == "ok" and found.refit is None
@@ -217,9 +217,9 @@ def test_a_second_mode_that_no_weight_shows(schools, schools_table, place):
 # -- refits -------------------------------------------------------------------------------------------------------
 
 
-def test_another_family_is_compiled_once(beta_fit):
+def test_another_family_is_compiled_once(beta_fit, compiled_with):
     """Uniform for Beta(2, 3): the posterior is Beta(8, 4). Another Uniform needs no compilation."""
-    before = compile_count()
+    before = compiled_with(beta_fit)
     found = beta_fit.reweight({"p": Prior("Uniform", lower=0.0, upper=1.0)}, ladder="refit", group="posterior")
     assert found.rung == "refitted" and found.refit.verdict.status.value == "PASS"
     assert abs(found.table.loc["p", "mean"] - 8 / 12) < 4 * error_of(found, "p")
@@ -236,8 +236,8 @@ def test_another_family_is_compiled_once(beta_fit):
         found.refit.save("never.nc")
 
 
-def test_the_same_family_is_a_matter_of_dials(beta_fit):
-    before = compile_count()
+def test_the_same_family_is_a_matter_of_dials(beta_fit, compiled_with):
+    before = compiled_with(beta_fit)
     found = beta_fit.reweight({"p": Prior("Beta", alpha=1.0, beta=400.0)}, ladder=("reweight", "refit"), group="posterior")
     assert compile_count() == before and found.rung == "refitted"
     assert abs(found.table.loc["p", "mean"] - 8 / 411) < 4 * error_of(found, "p")

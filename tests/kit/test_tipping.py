@@ -150,10 +150,10 @@ def precise(normal_fit):
     ("claim", "level", "group", "threshold"),
     [("b > 1.5", 0.95, "b", 1.5), ("P(mean[b] > 1.8) < 0.25", 0.25, "b", 1.8)],
 )
-def test_the_prior_mean_at_which_a_claim_flips_to_one_percent(precise, claim, level, group, threshold):
+def test_the_prior_mean_at_which_a_claim_flips_to_one_percent(precise, claim, level, group, threshold, compiled_with):
     """Exact root of the normal posterior. Three fits of 12,000 draws give an error of some 0.25 % of the value."""
     truth = solve(tail(precise, group, threshold, "mu.mu"), level, -5.0, 8.0)
-    before = compile_count()
+    before = compiled_with(precise)
     found = precise.tipping_point(claim, "mu.mu", -2.0, 6.0)
     assert compile_count() == before
     assert abs(found.value / truth - 1) < 0.01
@@ -184,9 +184,9 @@ def test_the_alpha_of_a_beta_prior(beta_fit):
     assert found.search == (0.2, 20.0) and found.confirmed
 
 
-def test_a_dial_of_the_likelihood_is_turned_by_refits(normal_fit):
+def test_a_dial_of_the_likelihood_is_turned_by_refits(normal_fit, compiled_with):
     truth = solve(tail(normal_fit, "a", 0.0, "noise.sd"), 0.3, 0.15, 15.0)
-    before = compile_count()
+    before = compiled_with(normal_fit)
     found = normal_fit.tipping_point("P(mean[a] > 0) > 0.3", "noise", draws=500, tune=300)
     assert compile_count() == before
     assert not any(p.how == "reweighted" and p.usable for p in found.points)

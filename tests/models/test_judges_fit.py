@@ -144,9 +144,9 @@ def test_saved_and_loaded(paired_fit, tmp_path):
         bare.ranking()
 
 
-def test_other_tables_and_dials_do_not_compile(paired_fit, paired_spec):
+def test_other_tables_and_dials_do_not_compile(paired_fit, paired_spec, compiled_with):
     """More items, other verdicts, missing cells, other dials: one compiled model."""
-    before = compile_count()
+    before = compiled_with(paired_fit)
     table = paired_spec.simulate(9, candidates=4, judges=3, items=30).table
     for change in ({"table": table.iloc[::2]}, {"dials": {"difficulty_scale.sigma": 1.0}}):
         fit = paired_fit.refit(**change, draws=20, tune=50, chains=1)

@@ -22,10 +22,10 @@ def test_the_space_of_judges(paired_fit):
     np.testing.assert_allclose(total, paired_fit.draws["log_likelihood"]["total"], rtol=1e-8)
 
 
-def test_another_prior_of_judges_climbs(paired_fit):
+def test_another_prior_of_judges_climbs(paired_fit, compiled_with):
     """Beta(60, 2) on quality cannot be reached by weights; the refit turns dials and compiles nothing."""
     other = {"judge_quality": Prior("Beta", dims=("judge",), alpha=60.0, beta=2.0)}
-    before = compile_count()
+    before = compiled_with(paired_fit)
     found = paired_fit.reweight(other, ladder=("reweight", "refit"))
     assert compile_count() == before and found.rung == "refitted" and found.tried[0].k_hat > 0.7
     assert found.refit.dials["judge_quality.alpha"] == 60.0 and type(found.refit) is type(paired_fit)

@@ -271,11 +271,11 @@ def test_a_wrong_expertise_does_not_pass():
     assert found["right"].status.value == "PASS"
 
 
-def test_other_dials_on_the_same_compiled_model(fit, study):
+def test_other_dials_on_the_same_compiled_model(fit, study, compiled_with):
     """alpha = 1.3 and a wide prevalence: nothing is compiled again, and the likelihood is that of the other specification."""
     from bayeskit.engine import compile_count
 
-    before = compile_count()
+    before = compiled_with(fit)
     again = fit.refit(dials={"alpha.value": 1.3, "prevalence.sd": 0.2}, draws=100, tune=150)
     assert compile_count() == before and again.dials["alpha.value"] == 1.3
     values = {str(n): v.values[0, 0] for n, v in again.posterior.data_vars.items()}
