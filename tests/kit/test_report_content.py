@@ -94,12 +94,9 @@ def test_predictive_checks_refuse_what_they_cannot_do(normal_fit):
     with pytest.raises(StorageError):
         dataclasses.replace(normal_fit, statistics=None).predictive_check()
 
-    class Silent(examples.NormalNormal):
-        def test_quantities(self, statistics, observed):
-            return {}
-
+    silent = type("Silent", (examples.NormalNormal,), {"test_quantities": lambda spec, statistics, observed: {}})
     with pytest.raises(SpecificationError, match="names no test quantity"):
-        predictive_check(Silent(), normal_fit.statistics, normal_fit.dials, None, draws=3)
+        predictive_check(silent(), normal_fit.statistics, normal_fit.dials, None, draws=3)
 
 
 # -- the sections -------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ def rows(**columns):
     return pd.DataFrame({**table, **columns})
 
 
-def refused(spec, table, *words):
+def assert_refused(spec, table, *words):
     with pytest.raises(DataError) as caught:
         spec.statistics(table)
     for word in words:
@@ -57,15 +57,16 @@ def test_equal_items_are_one_unit_with_a_weight():
 
 def test_faulty_tables_are_refused():
     spec = BenchmarkVariance()
-    refused(spec, rows(score=[None] * 6), "every cell is empty", "score")
-    refused(spec, rows(cluster=["c", "d", "c", "c", "d", "d"]), "more than one cluster", "'i1'")
-    refused(spec, rows(score=[0.5, 0, 1, 1, 0, 0]), "score")
-    refused(BenchmarkVariance(trials="n"), rows(n=[1, 1, 0, 1, 1, 1]), "more successes than trials", "rows: 2")
-    refused(spec, pd.concat([rows(sample="1"), rows(sample="1").iloc[:1]]), "repeat a sample", "rows: 0, 6")
-    refused(BenchmarkVariance(chance={"b": 0.25}, benchmark="bench"), rows(bench="x"), "no benchmark 'b'")
-    refused(BenchmarkVariance(item=None), rows(checkpoint="final"), "names no training step")
-    refused(BenchmarkVariance(family="gaussian"), rows(score=2.0), "every score is 2")
-    refused(BenchmarkVariance(seed="run"), rows(), "run")
+    assert_refused(spec, rows(score=[None] * 6), "every cell is empty", "score")
+    assert_refused(spec, rows(cluster=["c", "d", "c", "c", "d", "d"]), "more than one cluster", "'i1'")
+    assert_refused(spec, rows(score=[0.5, 0, 1, 1, 0, 0]), "score")
+    assert_refused(BenchmarkVariance(trials="n"), rows(n=[1, 1, 0, 1, 1, 1]), "more successes than trials", "rows: 2")
+    assert_refused(BenchmarkVariance(trials="n"), rows(n=0, score=0), "no trial", "Column 'n'")
+    assert_refused(spec, pd.concat([rows(sample="1"), rows(sample="1").iloc[:1]]), "repeat a sample", "rows: 0, 6")
+    assert_refused(BenchmarkVariance(chance={"b": 0.25}, benchmark="bench"), rows(bench="x"), "no benchmark 'b'")
+    assert_refused(BenchmarkVariance(item=None), rows(checkpoint="final"), "names no training step")
+    assert_refused(BenchmarkVariance(family="gaussian"), rows(score=2.0), "every score is 2")
+    assert_refused(BenchmarkVariance(seed="run"), rows(), "run")
 
 
 @pytest.mark.parametrize(
@@ -182,6 +183,24 @@ def test_a_comparison_is_the_difference_of_the_draws(two_facets):
     assert found.p_beyond <= found.p_better and found.p_equivalent == pytest.approx((abs(found.draws) <= 0.05).mean())
     gain = found.expected_loss("m1") - found.expected_loss("m2")
     assert gain == pytest.approx(found.draws.mean(), abs=1e-12)  # E max(d, 0) - E max(-d, 0) = E d
+    with pytest.raises(SpecificationError, match="'m2' or 'm1'"):
+        found.expected_loss("m3")
+
+
+def test_one_size_of_a_design_needs_no_list(two_facets):
+    pd.testing.assert_frame_equal(two_facets.design(40, seeds=2).table(), two_facets.design([40], seeds=[2]).table())
+
+
+def test_assumptions_that_are_choices_can_be_made_otherwise():
+    """Whether items suit models is a choice; without items, that trials are alike is one of the family."""
+    spec = BenchmarkVariance()
+    repeated = pd.concat([rows(), rows()])
+    for table, there in ((rows(), False), (repeated, True)):
+        found = {a.name: a for a in spec.assumptions(spec.statistics(table))}["interaction"]
+        assert found.alternatives == ("auto", not there) and ("repeated answers tell" in found.sentence) == there
+    totals = BenchmarkVariance(item=None, trials="n")
+    found = {a.name: a for a in totals.assumptions(totals.statistics(rows(n=5)))}
+    assert found["items"].setting == "family" and "interaction" not in found
 
 
 def test_answers_about_these_items_are_narrower(two_facets):
@@ -316,6 +335,8 @@ def test_the_last_checkpoint_is_the_answer_and_all_are_the_curve():
     curve = fit.curves()[0]
     np.testing.assert_allclose(curve.observed, table["score"] / 900)
     assert fit.monotonicity().loc["m", "observed_tau"] == pytest.approx(1.0)
+    stiff = fit.refit(dials={"curve_flexibility.scale": 0.01}, draws=20, tune=50, chains=1).curves()[0]
+    assert np.median(stiff.ratio) < 0.1 * np.median(curve.ratio)
     with pytest.raises(SpecificationError, match="no column of checkpoints"):
         dataclasses.replace(fit, statistics=fit.statistics.drop_vars("checkpoint_step")).curves()
 

@@ -29,6 +29,12 @@ _MEANS = {
     True: "The average model's score on a benchmark is within four units of the mean of the table.",
 }
 
+_FLEXIBILITY = Assumption(
+    "curve_flexibility", "Over the logarithm of the training step a score follows a smooth curve, which bends by ten times "
+    "the noise, or much less, or more (half-Cauchy); the noise is independent from one checkpoint to the next.", "hyper",
+    constants={"scale": Dial("curve_flexibility.scale", 10.0, 1e-3, 1e4, "typical bend of the curve, in sds of the noise")},
+)  # fmt: skip
+
 _BY_BENCHMARK = ("item_sd", "item_model_sd", "run_sd")
 """Standard deviations that differ between benchmarks where there are several."""
 
@@ -65,7 +71,8 @@ def assumptions_of(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[Ass
     """Every assumption of a specification, in the order in which variables depend on one another."""
     models, benchmarks = statistics.sizes["model"], statistics.sizes["benchmark"]
     law, unit = spec.law, "units" if spec.law.linear else "log odds"
-    out = [_family(spec), _items(spec, statistics), *([] if law.linear else _chance(spec, statistics))]
+    out = [_family(spec), *_items(spec, statistics), *_interaction(spec, statistics)]
+    out += [] if law.linear else _chance(spec, statistics)
     dims = ("benchmark",)
     out.append(
         Assumption(
@@ -111,6 +118,8 @@ def assumptions_of(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[Ass
         if benchmarks > 1:
             prior = Prior("LogNormal", dims=dims, mu=0.0, sigma=law.ratio)
             out.append(Assumption(f"{law.parameter}_ratio", law.ratio_sentence, "hyper", prior))
+    if "checkpoint_step" in statistics:
+        out.append(_FLEXIBILITY)
     return tuple(out)
 
 
@@ -124,18 +133,35 @@ def _family(spec: BenchmarkVariance) -> Assumption:
     return Assumption("family", words[spec.family], "structural", setting="family", alternatives=choices)
 
 
-def _items(spec: BenchmarkVariance, statistics: xr.Dataset) -> Assumption:
+def _items(spec: BenchmarkVariance, statistics: xr.Dataset) -> list[Assumption]:
     if "member_item" not in statistics:
-        sentence = (
-            "All trials of a model on a benchmark have the same chance of success: without items or seeds, what one item has "
-            "in common with itself is not seen."
+        if spec.law.linear:
+            told = "The answer is about the items that the scores are means over: how items were chosen is not seen."
+            return [Assumption("items", told, "structural", setting="items", alternatives=("random", "fixed"))]
+        if spec.family == "beta_binomial":
+            return []
+        told = (
+            "All trials of a model on a benchmark have the same chance of success: without items, what answers to one item "
+            "have in common is not seen."
         )
-        return Assumption("items", sentence, "structural")
+        return [Assumption("items", told, "structural", setting="family", alternatives=("binomial", "beta_binomial"))]
     if spec.items == "random":
         sentence = "The answer is about new items like these: items are a random sample, and their difficulties are normal."
     else:
         sentence = "The answer is about these items and no others; their difficulties are normal."
-    return Assumption("items", sentence, "structural", setting="items", alternatives=("random", "fixed"))
+    return [Assumption("items", sentence, "structural", setting="items", alternatives=("random", "fixed"))]
+
+
+def _interaction(spec: BenchmarkVariance, statistics: xr.Dataset) -> list[Assumption]:
+    """Whether models find the same items hard; of laws that do not say it themselves."""
+    if "member_item" not in statistics or spec.family == "beta_binomial":
+        return []
+    there = bool(statistics.attrs["interaction"])
+    if there:
+        told = "Models differ in which items they find hard, and repeated answers tell this from chance."
+    else:
+        told = "The same items are hard for all models: where a model departs from that, it is taken for chance in its answers."
+    return [Assumption("interaction", told, "structural", setting="interaction", alternatives=(spec.interaction, not there))]
 
 
 def chance_dials(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[str, ...]:

@@ -194,10 +194,10 @@ class BenchmarkFit(Fit):
 
     def design(
         self,
-        items: Sequence[int] | None = None,
-        seeds: Sequence[int] | None = None,
-        samples: Sequence[int] | None = None,
-        templates: Sequence[int] | None = None,
+        items: int | Sequence[int] | None = None,
+        seeds: int | Sequence[int] | None = None,
+        samples: int | Sequence[int] | None = None,
+        templates: int | Sequence[int] | None = None,
         *,
         cost: Mapping[str, float] | None = None,
         benchmark: str | None = None,
@@ -208,7 +208,7 @@ class BenchmarkFit(Fit):
 
         Parameters
         ----------
-        items, seeds, samples, templates : sequence of int, optional
+        items, seeds, samples, templates : int or sequence of int, optional
             Sizes to try; not given: the size at hand.
         cost : mapping, optional
             Prices of an "item", a "sample", a "seed" and a "template", for one model.
@@ -374,10 +374,10 @@ class BenchmarkFit(Fit):
 
     def plot_design(
         self,
-        items: Sequence[int],
-        seeds: Sequence[int] | None = None,
-        samples: Sequence[int] | None = None,
-        templates: Sequence[int] | None = None,
+        items: int | Sequence[int],
+        seeds: int | Sequence[int] | None = None,
+        samples: int | Sequence[int] | None = None,
+        templates: int | Sequence[int] | None = None,
         *,
         benchmark: str | None = None,
         power: float = 0.8,

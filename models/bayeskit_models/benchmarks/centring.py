@@ -106,7 +106,6 @@ def partly_centred(graph: Graph, name: str, centre: Any, scale: Any, w: Any, lik
         at = pt.dot(free, zero_sum_basis(shape[-1]))
     else:
         at = graph.coordinate(f"{name}_coordinate", shape)
-    log_scale = pt.log(scale)
     log_scale, log_likely = pt.log(scale), pt.log(likely)
     value = (at - w * centre) * pt.exp(-w * log_scale - (1.0 - w) * log_likely)
     # Nothing that was spread out is summed: PyTensor turns that into a product of sizes in 8 bits.

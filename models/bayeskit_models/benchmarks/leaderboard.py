@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayeskit.errors import SpecificationError
 from bayeskit.estimands import group_letters, interval, p_above, p_best, rank_interval, ranks, tied_groups
 
 if TYPE_CHECKING:
@@ -116,8 +117,16 @@ class Comparison:
         return float((np.abs(self.draws) <= self.margin).mean())
 
     def expected_loss(self, choice: str) -> float:
-        """Score that is lost on average by choosing this model where the other one is better."""
-        sign = {self.a: 1.0, self.b: -1.0}[choice]
+        """Score that is lost on average by choosing this model where the other one is better.
+
+        Raises
+        ------
+        SpecificationError
+            For a model that is neither of the two.
+        """
+        if choice not in (self.a, self.b):
+            raise SpecificationError(f"choice={choice!r}: {self.a!r} or {self.b!r} is to be chosen.")
+        sign = 1.0 if choice == self.a else -1.0
         return float(np.maximum(-sign * self.draws, 0.0).mean())
 
     def __repr__(self) -> str:

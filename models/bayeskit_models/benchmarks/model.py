@@ -31,7 +31,8 @@ class BenchmarkVariance(ModelBuilder):
 
     A trial of model m on item i of benchmark b succeeds with probability ``c + (1 - c) logistic(x)``, where x is the sum of the
     benchmark's level, the model's ability and its departure on this benchmark, the item's difficulty, and the effects of
-    training run and prompt template. Items (or runs, where there are no items) are integrated out.
+    training run and prompt template. Items are integrated out; where continuous scores come
+    without items, training runs are.
 
     Parameters
     ----------

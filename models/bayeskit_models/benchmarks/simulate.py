@@ -19,7 +19,7 @@ from bayeskit_models.benchmarks.statistics import ALL, AUTO
 if TYPE_CHECKING:
     from bayeskit_models.benchmarks.model import BenchmarkVariance
 
-__all__ = ["simulate_rows"]
+__all__ = ["answers_of", "simulate_rows"]
 
 FloatArray = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ def simulate_rows(
     values = spec.draw_prior(statistics, rng, dials) if parameters is None else dict(parameters)
     values = {name: np.asarray(v, dtype=np.float64) for name, v in values.items()}
     found = predictor_of(spec, {n: v[None] for n, v in values.items()}, statistics, spec.set_dials(statistics, dials))
-    cell, member = _answers(statistics)
+    cell, member = answers_of(statistics)
     unit = statistics["member_unit"].values[member]
     benchmark = statistics["unit_benchmark"].values[unit]
     column, models = statistics["cell_column"].values[cell], statistics.sizes["model"]
@@ -62,7 +62,7 @@ def simulate_rows(
     return Simulation(_counted(spec, frame, k, n), values)
 
 
-def _answers(statistics: xr.Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def answers_of(statistics: xr.Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Cell and member of every answer: each member has the cells of its unit."""
     ptr, unit = statistics["unit_ptr"].values, statistics["member_unit"].values
     size = (ptr[unit + 1] - ptr[unit]).astype(np.int64)

@@ -163,6 +163,11 @@ def _cells(
             f"{len(over)} rows have more successes than trials.", column=spec.score, rows=kept[over[:1000]].tolist(),
             found=len(over), values=score[over[:5]].tolist(), rule="0 <= score <= trials.", fix="correct the counts.",
         )  # fmt: skip
+    if not trials.any():
+        raise DataError(
+            "holds no trial.", column=spec.column_of("trials"), rule="one row or more has a trial.",
+            fix="leave rows without trials out, or check the column.",
+        )  # fmt: skip
     return out | {"k": np.bincount(place, score, len(found))}
 
 

@@ -19,7 +19,7 @@ from bayeskit_models.benchmarks.guard_rails import (
     unequal_items,
 )
 from bayeskit_models.benchmarks.moments import Moments, moments_of_counts
-from bayeskit_models.benchmarks.simulate import _answers
+from bayeskit_models.benchmarks.simulate import answers_of
 
 if TYPE_CHECKING:
     from bayeskit_models.benchmarks.predictor import Predictor
@@ -45,7 +45,7 @@ def table_checks(statistics: xr.Dataset, predictor: Predictor) -> tuple[CheckRes
         One of each kind. Where there are several benchmarks, the text names those with a warning.
     """
     models = [str(m) for m in statistics["model"].values]
-    cell, member = _answers(statistics)
+    cell, member = answers_of(statistics)
     column = statistics["cell_column"].values[cell]
     model, benchmark = (statistics[f"column_{name}"].values[column] for name in ("model", "benchmark"))
     trials = statistics["n"].values[cell]
@@ -57,7 +57,7 @@ def table_checks(statistics: xr.Dataset, predictor: Predictor) -> tuple[CheckRes
     if items:
         out.append(single_samples(trials))
         out.append(_each(statistics, benchmark, lambda b, at: unequal_items(model[at], member[at], trials[at], models)))
-    if not _counted(statistics):
+    if "k" not in statistics:
         return tuple(out)
     successes = statistics["k"].values[cell]
 
@@ -71,11 +71,6 @@ def table_checks(statistics: xr.Dataset, predictor: Predictor) -> tuple[CheckRes
     if items:
         out.append(repeated_samples(model, successes, trials, models))
     return tuple(out)
-
-
-def _counted(statistics: xr.Dataset) -> bool:
-    """Whether the cells hold counts of their own, not averages over items that the likelihood cannot tell apart."""
-    return "k" in statistics and bool((statistics["k"].values == np.round(statistics["k"].values)).all())
 
 
 def _each(statistics: xr.Dataset, benchmark: NDArray[np.int64], check) -> CheckResult:  # type: ignore[no-untyped-def]
@@ -102,11 +97,11 @@ def moments_of_statistics(statistics: xr.Dataset, place: int) -> Moments | None:
     place : int
         Of the benchmark.
     """
-    if statistics.attrs["integrated"] != "item" or not _counted(statistics):
+    if statistics.attrs["integrated"] != "item" or "k" not in statistics:
         return None
     if "run" in statistics.sizes or "template_place" in statistics.sizes:
         return None
-    cell, member = _answers(statistics)
+    cell, member = answers_of(statistics)
     column = statistics["cell_column"].values[cell]
     here = statistics["column_benchmark"].values[column] == place
     cell, member, model = cell[here], member[here], statistics["column_model"].values[column[here]]

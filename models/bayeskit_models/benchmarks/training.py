@@ -89,9 +89,10 @@ def _curve(fit: BenchmarkFit, statistics: xr.Dataset, model: int, benchmark: int
     seen = (trials > 0.0) & (steps > 0.0)
     if seen.sum() < 5:
         return None
+    scale = fit.dials["curve_flexibility.scale"]
     if fit.spec.law.linear:
-        return curve_of_values(steps[seen], total[seen] / trials[seen], label=label)
-    return curve_of_counts(steps[seen], total[seen], trials[seen], label=label)
+        return curve_of_values(steps[seen], total[seen] / trials[seen], scale=scale, label=label)
+    return curve_of_counts(steps[seen], total[seen], trials[seen], scale=scale, label=label)
 
 
 def metric_choice_of(fit: BenchmarkFit, other: BenchmarkFit, model: str | None, benchmark: str | None) -> Quantities:

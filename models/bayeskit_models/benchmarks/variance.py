@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayeskit.errors import SpecificationError
+from bayeskit.estimands import interval
 from bayeskit_models.benchmarks.decomposition import Components, link_components, score_components
 from bayeskit_models.benchmarks.design import Design, design, error_variance
 from bayeskit_models.benchmarks.pass_at_k import pass_at_k_new_items
@@ -101,14 +102,14 @@ def _items_per_cluster(fit: BenchmarkFit) -> float:
 def design_of(
     fit: BenchmarkFit,
     benchmark: str | None,
-    sizes: Mapping[str, Sequence[int] | None],
+    sizes: Mapping[str, int | Sequence[int] | None],
     cost: Mapping[str, float] | None,
     power: float,
     level: float,
 ) -> Design:
     """See `BenchmarkFit.design`."""
     here = sizes_of(fit)
-    asked = {name: [here[name]] if values is None else list(values) for name, values in sizes.items()}
+    asked = {name: np.atleast_1d(here[name] if values is None else values).tolist() for name, values in sizes.items()}
     fixed = ("items",) if fit.spec.items == "fixed" else ()
     components = components_of(fit, benchmark, "score")
     return design(
@@ -159,10 +160,9 @@ def pass_at_k_of(fit: BenchmarkFit, ks: Sequence[int], benchmark: str | None, pr
             f"pass_at_k: it is about right and wrong answers of family 'binomial', not {fit.spec.family!r}."
         )
     draws = pass_at_k_new_items(found.mean[take, place], found.total_sd()[take, place], ks, chance=float(found.chance[place]))
-    tail = (1.0 - prob) / 2.0
-    low, high = np.quantile(draws, (tail, 1.0 - tail), axis=0)
+    ends = interval(draws.reshape(len(draws), -1), prob)
     index = pd.MultiIndex.from_product([fit.models, list(ks)], names=["model", "k"])
-    table = {"pass_at_k": draws.mean(0).ravel(), "lower": low.ravel(), "upper": high.ravel()}
+    table = {"pass_at_k": draws.mean(0).ravel(), "lower": ends[:, 0], "upper": ends[:, 1]}
     out = pd.DataFrame(table, index=index)
     out.attrs = {"prob": prob, "kind": "eti", "population": fit._words("random")}
     return out
