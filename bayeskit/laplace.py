@@ -13,7 +13,7 @@ Statistics 22:1701, section 2.3.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +134,8 @@ def approximate(spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, 
     with RUNNING, SamplingProgress(settings.progress) as progress, threadpool_limits(1):
         progress.stage("Compiling and searching the posterior mode")
         objective = Objective(spec, statistics, dials, jacobian=True)
-        normal = normal_at_mode(objective, cores)
+        latent = {a.name for a in spec.assumptions(statistics) if a.level == "latent"}
+        normal = normal_at_mode(objective, cores, latent)
         shape = (settings.chains, settings.draws)
         progress.stage("Evaluating the posterior at the draws")
         z = rng.standard_normal((settings.chains * settings.draws, len(normal.mean)))
@@ -146,8 +147,18 @@ def approximate(spec: ModelBuilder, statistics: xr.Dataset, dials: Mapping[str, 
     return RawDraws(_tree(spec, statistics, objective, found, kept, logp, log_weight), False, seed, objective.built.constraints)
 
 
-def normal_at_mode(objective: Objective, cores: int = 1) -> Normal:
+def normal_at_mode(objective: Objective, cores: int = 1, latent: Collection[str] = ()) -> Normal:
     """Find the maximum by L-BFGS and Newton's method, and the normal distribution there.
+
+    Parameters
+    ----------
+    objective : Objective
+        Density of the sampler's coordinates.
+    cores : int
+        Threads of the Hessian.
+    latent : collection of str
+        Variables to fit first, with all others where they start. Where effects and their standard deviation meet at 0 the
+        density has no bound, and a search from effects of 0 may end there.
 
     Raises
     ------
@@ -161,7 +172,11 @@ def normal_at_mode(objective: Objective, cores: int = 1) -> Normal:
             f"method='mode': this model has {objective.start.size} coordinates, and the Laplace approximation needs the matrix "
             f"of their second derivatives: at most {_MOST}. Sample instead: method='nuts'."
         )
-    x = objective.climb(objective.start, {"maxiter": 3000, "ftol": 1e-13, "gtol": 1e-6})
+    first = objective.places(latent)
+    x = objective.start
+    if 0 < len(first) < len(x):
+        x = objective.climb(x, {"maxiter": 500, "ftol": 1e-6}, first)
+    x = objective.climb(x, {"maxiter": 3000, "ftol": 1e-13, "gtol": 1e-6})
     for _ in range(_ROUNDS):
         gradient, hessian = objective.evaluate(x)[2], objective.hessian(x, cores)
         normal = _normal(x, hessian)

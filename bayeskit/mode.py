@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -156,18 +156,28 @@ class Objective:
             parts = list(pool.map(lambda k: [self.evaluate(x, functions[k]) for x in rest[k::cores]], range(cores)))
         return first + [parts[i % cores][i // cores] for i in range(len(rest))]
 
-    def climb(self, x: np.ndarray, options: Mapping[str, Any]) -> np.ndarray:
-        """Maximise by L-BFGS; options are SciPy's. Returns where it ended."""
+    def climb(self, x: np.ndarray, options: Mapping[str, Any], places: np.ndarray | None = None) -> np.ndarray:
+        """Maximise by L-BFGS, over the coordinates at some places or all; options are SciPy's. Returns where it ended."""
         from scipy.optimize import minimize
 
+        free = np.arange(len(x)) if places is None else places
+        point = np.array(x, dtype=float)
+
         def negative(z: np.ndarray) -> tuple[float, np.ndarray]:
-            value, _, gradient, _ = self.evaluate(z)
+            point[free] = z
+            value, _, gradient, _ = self.evaluate(point)
             if not np.isfinite(value):
                 return 1e300, np.zeros_like(z)
-            return -value, -gradient
+            return -value, -gradient[free]
 
-        found = minimize(negative, x, jac=True, method="L-BFGS-B", options=dict(options))
-        return np.asarray(found.x)
+        found = minimize(negative, point[free], jac=True, method="L-BFGS-B", options=dict(options))
+        point[free] = found.x
+        return point
+
+    def places(self, names: Collection[str]) -> np.ndarray:
+        """Places of the coordinates behind some variables."""
+        owner = [max((n for n in self.names if c == n or c.startswith(f"{n}_")), key=len, default=c) for c in self.coordinates]
+        return np.flatnonzero(np.repeat([name in names for name in owner], self.sizes))
 
     def maximise_from(self, x: np.ndarray) -> np.ndarray:
         """Maximise to the last digits: L-BFGS leaves them open, so a few damped Newton steps follow."""

@@ -48,6 +48,15 @@ class NoMode(examples.CentredFunnel):
         )
 
 
+@dataclass(frozen=True)
+class Determined(NoMode):
+    """The same with effects that are known to 0.1: a good maximum, beside the edge where effects and scale meet at 0."""
+
+    def graph(self, graph):
+        graph.prior("neck")
+        graph.likelihood((-0.5 * ((graph.prior("x") - 0.1 * graph.data("y")) / 0.1) ** 2).sum())
+
+
 @pytest.fixture(scope="module")
 def fit(normal_table):
     return examples.NormalNormal().fit(normal_table, seed=5, method="mode", progress=False)
@@ -131,6 +140,18 @@ def test_funnel_is_a_warning(schools_table):
     assert check.status.value == "WARN" and "refit(method='nuts')" in check.advice
     assert "neck" in [row["quantity"] for row in check.table]
     assert found.verdict.headline.startswith("LAPLACE APPROXIMATION: ") and found.verdict.status.value == "WARN"
+
+
+def test_a_mode_beside_the_edge_where_effects_and_scale_meet(schools_table):
+    """Mean of the scale against quadrature of its closed marginal, 4 Monte Carlo errors."""
+    found = Determined().fit(schools_table, seed=1, draws=2000, method="mode", progress=False)
+    grid = np.linspace(1e-3, 8.0, 20_001)
+    y = 0.1 * schools_table["y"].to_numpy()
+    density = stats.halfnorm.pdf(grid) * stats.norm.pdf(y[:, None], 0.0, np.hypot(grid, 0.1)).prod(0)
+    mean, error = errors(found.posterior["neck"].values)
+    assert found.verdict.status.value == "PASS" and abs(mean - (grid * density).sum() / density.sum()) < 4 * error
+    names = Objective(found.spec, found.statistics, found.dials, jacobian=True).places(["x"])
+    np.testing.assert_array_equal(names, np.arange(1, 9))
 
 
 def test_posterior_without_a_mode_is_refused(schools_table):

@@ -355,3 +355,21 @@ def test_two_metrics_of_the_same_runs():
     by_run = table.groupby("seed")[["acc", "margin"]].mean()
     ratio = abs(by_run.mean() / by_run.std())
     assert np.median(found["snr_acc"]) == pytest.approx(ratio["acc"], rel=0.25)
+
+
+def test_the_mode_of_many_models_is_found():
+    """Twenty models with four runs on 100 items: a search that starts with all effects at 0 ends where their scales are 0."""
+    spec = BenchmarkVariance(benchmark=None, seed="seed", trials="n", interaction=False)
+    like = spec.statistics(spec.simulate(0, models=20, items=100, seeds=4, samples=5).table)
+    truth = {
+        "ability_sd": np.asarray(1.0),
+        "item_sd": np.asarray(1.5),
+        "run_sd": np.asarray(0.1),
+        "benchmark_mean": np.zeros(1),
+    }
+    values = spec.draw_prior(like, np.random.default_rng(1)) | truth
+    table = spec.simulate(1, like=like, parameters=values).table
+    found = spec.fit(table, draws=100, seed=1, method="mode", progress=False).posterior
+    for name in ("ability_sd", "item_sd", "run_sd"):
+        draws = np.log(found[name].values)
+        assert abs(draws.mean() - np.log(float(truth[name]))) < 4.0 * draws.std() < 2.0
