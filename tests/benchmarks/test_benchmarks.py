@@ -1,4 +1,4 @@
-"""A million item-level rows to a mode with intervals.
+"""A million item-level rows to a mode with intervals, and the full posterior of 29,600 cells.
 
 Run by hand on a quiet machine: ``pytest tests/benchmarks/test_benchmarks.py -m benchmark -n 0 -s``. Times and memory are
 printed, never asserted; what is asserted is that the approximation passes its own check and finds the scores it
@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import resource
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import special
 
+from bayeskit.convergence import diagnostics
 from bayeskit_models.benchmarks import BenchmarkVariance
 
 pytestmark = pytest.mark.benchmark
 
 ITEMS, MODELS = 14_042, 70
+CRUXEVAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "benchmarks" / "cruxeval_input_counts.parquet"
 
 
 def _table(chance: float) -> tuple[pd.DataFrame, np.ndarray]:
@@ -66,3 +69,29 @@ def test_a_million_rows_to_a_mode(chance, draws):
     score = fit.estimands["score"]
     off = (score.mean(("chain", "draw")) - truth) / score.std(("chain", "draw"))
     assert float(np.abs(off).max()) < 5.0 and len(summary) > MODELS
+
+
+@pytest.mark.skipif(not CRUXEVAL.exists(), reason="the table of CRUXEval's counts is not here")
+@pytest.mark.parametrize(
+    "settings", [{"interaction": False}, {"family": "beta_binomial"}, {}], ids=["no-interaction", "beta-binomial", "default"]
+)
+def test_the_full_posterior_of_cruxeval(settings):
+    """37 models, 800 items, mostly ten samples; 4 x 1000 draws. Goal: R-hat below 1.01, ESS above 400, 3 minutes on 2 cores."""
+    table = pd.read_parquet(CRUXEVAL)
+    spec = BenchmarkVariance(score="successes", trials="trials", **settings)
+    spec.fit(table, draws=5, tune=5, chains=1, seed=0, progress=False)  # compile
+    print(f"\n{len(table):,d} cells, {settings or 'default'}")
+    clock = Clock()
+    fit = spec.fit(table, seed=1, cores=2, progress=False)
+    clock.lap("4 x 1000 draws")
+    print(fit.verdict)
+    clock.lap("verdict")
+    worst = {n: (float(np.nanmin(v["ess_bulk"])), float(np.nanmax(v["r_hat"]))) for n, v in _figures(fit).items()}
+    print("  worst bulk ESS and R-hat:", {n: (round(e), round(r, 4)) for n, (e, r) in worst.items()})
+
+
+def _figures(fit):
+    """Diagnostics of every variable and of the scores."""
+    draws = {str(n): v.values for n, v in fit.posterior.data_vars.items()}
+    draws["score"] = fit.score_draws().reshape(*fit.posterior["ability_sd"].shape, -1)
+    return {n: diagnostics(v.reshape(*v.shape[:2], -1)) for n, v in draws.items()}
