@@ -23,12 +23,13 @@ _DRAWS = 500  # every one draws the effects of all items, and of all pairs of mo
 
 
 def both_populations(fit: BenchmarkFit) -> tuple[FloatArray, FloatArray]:
-    """Mean scores over benchmarks about new items and about these, for the same evenly spaced draws, (S, M) each."""
+    """Mean scores over benchmarks about new items and about these, (S, M) each: all draws of the fit's own, else some."""
     found = fit.predictor
     few = _some(found, np.linspace(0, len(found) - 1, min(len(found), _DRAWS)).astype(int))
-    new = new_items_score(fit.spec, few)
-    these = these_items_score(fit.spec, few, fit._need_statistics("speak of these items"))
-    return new.mean(1), these.mean(1)
+    if fit.spec.items == "random":
+        these = these_items_score(fit.spec, few, fit._need_statistics("speak of these items"))
+        return fit.score_draws(items="random"), these.mean(1)
+    return new_items_score(fit.spec, few).mean(1), fit.score_draws(items="fixed")
 
 
 def _some(predictor: Predictor, take: NDArray[np.int64]) -> Predictor:

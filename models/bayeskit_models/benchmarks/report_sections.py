@@ -186,11 +186,11 @@ def _designs(fit: BenchmarkFit, prob: float) -> Section | None:
     rows: list[tuple[Cell, ...]] = []
     for sizes in tried:
         row = fit.design(**{name: [size] for name, size in sizes.items()}).table(prob).iloc[0]
-        told = "as it is" if sizes == here else ", ".join(f"{v:,d} {words[k]}" for k, v in sizes.items() if v != here[k])
+        told = "as it is" if sizes == here else ", ".join(_counted(v, words[k]) for k, v in sizes.items() if v != here[k])
         values = (row["se"], row["mde"], row["mde_lower"], row["mde_upper"], row["g"])
         rows.append((told, *(Number(float(v)) for v in values)))
     design = fit.design()
-    size = ", ".join(f"{here[name]:,d} {word}" for name, word in words.items())
+    size = ", ".join(_counted(here[name], word) for name, word in words.items())
     same = fit._words("fixed") if design.fixed else f"new {' and '.join(words.values())}"
     caption = (
         f"Comparisons of two models under other designs; all else as it is ({size}). Detectable: difference found with power "
@@ -199,6 +199,12 @@ def _designs(fit: BenchmarkFit, prob: float) -> Section | None:
     )
     heads = ("design", "standard error", "detectable", "lower", "upper", "G")
     return Section("What another design would show", "design", (Table(heads, tuple(rows), caption),))
+
+
+def _counted(size: int, word: str) -> str:
+    """Such as "1 sample of each" and "1,600 items"."""
+    plural = word.split(" ")[1 if word == "training runs" else 0]
+    return f"{size:,d} {word}" if size != 1 else f"1 {word.replace(plural, plural.removesuffix('s'), 1)}"
 
 
 def _size_words(fit: BenchmarkFit) -> dict[str, str]:
