@@ -2,6 +2,8 @@
 
 import dataclasses
 import inspect
+import json
+import os
 import re
 
 import numpy as np
@@ -19,6 +21,9 @@ EXAMPLES = {
     "JudgeSimplex": ({"levels": 2, "item": "item"}, {"candidates": 4, "judges": 3, "items": 20}),
 }
 """For each model: the settings of a small specification, and the sizes of a small simulated table."""
+
+# Models of other packages bring theirs: BAYESKIT_CONTRACT='{"MyModel": [{"setting": 1}, {"size": 4}]}'
+EXAMPLES |= {name: tuple(example) for name, example in json.loads(os.environ.get("BAYESKIT_CONTRACT", "{}")).items()}
 
 MODELS = bayeskit.model_names()  # at import: the installed models, not those that other tests register
 DRAWS = {"draws": 60, "tune": 60, "chains": 2, "progress": False}

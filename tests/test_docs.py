@@ -16,7 +16,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SLOW = {
-    "docs/benchmarks.md", "docs/judges.md", "docs/reports.md", "docs/risk.md", "docs/sensitivity.md", "docs/survival.md",
+    "docs/benchmarks.md", "docs/judges.md", "docs/own_model.md", "docs/reports.md", "docs/risk.md",
+    "docs/sensitivity.md", "docs/survival.md",
 }  # fmt: skip
 PAGES = [
     path.relative_to(ROOT).as_posix()
