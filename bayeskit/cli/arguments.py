@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bayeskit.cli import completion
 from bayeskit.cli.catalogue import fields_of, required
 from bayeskit.errors import SpecificationError, suggest
 
@@ -18,12 +19,17 @@ if TYPE_CHECKING:
 
 _NOT_SIZES = ("rng", "like", "parameters", "dials")
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model: see 'bayeskit models'.")]
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Name of a model: see 'bayeskit models'.", autocompletion=completion.models)
+]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A saved run, or the folder of a streamed one.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", metavar="KEY=VALUE", help="A setting of the model: JSON where it is JSON, else text."),
-]
+    typer.Option(
+        "--set", "-s", metavar="KEY=VALUE", help="A setting of the model: JSON where it is JSON, else text.",
+        autocompletion=completion.settings,
+    ),
+]  # fmt: skip
 SpecFile = Annotated[
     Path | None,
     typer.Option("--spec", metavar="FILE.json", help="A specification as JSON; --set goes over it."),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bayeskit.cli import completion
 from bayeskit.cli.frame import app, console
 
 if TYPE_CHECKING:
@@ -17,9 +18,19 @@ if TYPE_CHECKING:
 
 @app.command()
 def models(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Explain the settings of this model.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Explain the settings of this model.", autocompletion=completion.models),
+    ] = None,
 ) -> None:
-    """List the installed models, or explain the settings of one."""
+    """List the installed models, or explain the settings of one.
+
+    Examples
+    --------
+      bayeskit models
+
+      bayeskit models NAME
+    """
     from rich.table import Table
     from rich.text import Text
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from bayeskit.cli import completion
 from bayeskit.cli.arguments import (
     Model,
     Progress,
@@ -40,13 +41,25 @@ Name -> ``callable(out: Path, console: Console, progress: bool) -> int``, which 
 
 @app.command()
 def demo(
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Which demonstration.", show_default=True)] = "judges",
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="[NAME]", help="Which demonstration.", show_default=True, autocompletion=completion.demonstrations
+        ),
+    ] = "judges",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for what it writes; made if need be.")] = Path(
         "bayeskit-demo"
     ),
     progress: Progress = True,
 ) -> None:
-    """Run a demonstration on real data, with a report: nine LLMs by nine LLM judges, or 'survival'."""
+    """Run a demonstration with a report: nine LLMs by nine LLM judges, or 'benchmarks', 'risk', 'survival'.
+
+    Examples
+    --------
+      bayeskit demo
+
+      bayeskit demo survival --out survival-demo
+    """
     points = {point.name: point for point in entry_points(group=DEMOS)}
     if name not in points:
         known = ", ".join(sorted(points)) or "none"
@@ -90,7 +103,16 @@ def fit(
     ] = None,
     progress: Progress = True,
 ) -> None:
-    """Fit a model to a table, check it and save the run."""
+    """Fit a model to a table, check it and save the run.
+
+    Examples
+    --------
+      bayeskit fit MODEL table.csv -s item=question -s levels=2 --seed 1 --out run.nc
+
+      bayeskit fit MODEL table.parquet -s 'judge=["GPT-4", "JudgeLM"]' --dial spread.sigma=0.5 --out run.nc
+
+      bayeskit fit MODEL logs/ --read metric=acc --out run.nc
+    """
     built = specification(model, settings, spec)
     dials = {key: number_of(key, value) for key, value in pairs_of(dial, "--dial").items()}
     if not out.parent.is_dir():  # before the fit, not after it
@@ -136,7 +158,14 @@ def check(
     run: Run,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
-    """Print the verdict on a saved run, and what to do about it."""
+    """Print the verdict on a saved run, and what to do about it.
+
+    Examples
+    --------
+      bayeskit check run.nc
+
+      bayeskit check run.nc --json
+    """
     from bayeskit.storage import load
 
     verdict: Verdict = load(run).verdict
@@ -166,6 +195,10 @@ def calibrate(
     """Check by simulation whether the fit recovers what tables were simulated from.
 
     Simulation-based calibration on one compiled model.
+
+    Examples
+    --------
+      bayeskit calibrate MODEL -s levels=2 --size items=50 --plot calibration.svg
     """
     if plot is not None and plot.suffix.lower() != ".svg":
         raise SpecificationError(f"--plot: the file {plot.name!r} must end in .svg.")

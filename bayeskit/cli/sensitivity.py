@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bayeskit.cli import completion
 from bayeskit.cli.arguments import Progress, Run
 from bayeskit.cli.frame import FAILED, app, exit_code, leave
 from bayeskit.errors import SpecificationError, suggest
@@ -32,13 +33,20 @@ Assumptions = Annotated[str, typer.Option(metavar="top|all|NAME", help="Which as
 Ladder = Annotated[str, typer.Option(metavar="reweight|auto", help="'auto' refits the rows that draws cannot tell.")]
 Verify = Annotated[bool, typer.Option("--verify", help="Refit the most important row and compare.")]
 Sweeps = Annotated[
-    list[str] | None, typer.Option("--sweep", metavar="DIAL=A:B:N", help="Refit at N values from A to B, or at values A,B,C.")
-]
+    list[str] | None,
+    typer.Option(
+        "--sweep", metavar="DIAL=A:B:N", help="Refit at N values from A to B, or at values A,B,C.",
+        autocompletion=completion.sweeps,
+    ),
+]  # fmt: skip
 Grid = Annotated[bool, typer.Option("--grid", help="Every combination of several sweeps.")]
 Tipping = Annotated[
     str | None, typer.Option("--tipping", metavar="CLAIM", help="Where does this claim flip? 'P(A > B) > 0.95'")
 ]
-Dial = Annotated[str | None, typer.Option("--dial", metavar="DIAL", help="The dial to turn for --tipping.")]
+Dial = Annotated[
+    str | None,
+    typer.Option("--dial", metavar="DIAL", help="The dial to turn for --tipping.", autocompletion=completion.dials),
+]
 Units = Annotated[
     str | None, typer.Option("--influence", metavar="UNIT", help="Leave out each row, judge, item ...: which data matter?")
 ]

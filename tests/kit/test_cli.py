@@ -302,6 +302,49 @@ def test_faults_of_calibration(arguments, told):
     assert told in fault("calibrate", "NormalNormal", *arguments)
 
 
+# -- help and completion -------------------------------------------------------------------------
+
+
+def test_every_command_has_examples_in_its_help():
+    commands = [c.callback.__name__ for c in cli.app.registered_commands]
+    assert len(commands) >= 7
+    for name in commands:
+        told = invoke(name, "--help").stdout
+        assert "Examples" in told and f"bayeskit {name}" in told, name
+        assert "\x1b" not in told
+
+
+def completed(*words):
+    """What the shell offers for the last of the words, by the protocol of bash."""
+    env = {"_BAYESKIT_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(["bayeskit", *words]), "COMP_CWORD": str(len(words))}
+    result = CliRunner().invoke(cli.app, [], prog_name="bayeskit", env=env)
+    assert result.exit_code == 0, result.output
+    return result.stdout.split()
+
+
+def test_completion_offers_models_settings_and_dials(run, table):
+    assert completed("fit", "NormalN") == ["NormalNormal"]
+    assert completed("models", "NormalN") == ["NormalNormal"]
+    assert completed("demo", "surv") == ["survival"]
+    assert completed("fit", "NormalNormal", str(table), "-s", "g") == ["group="]
+    assert completed("calibrate", "NormalNormal", "--set", "prior") == ["prior_sd="]
+    assert completed("sensitivity", str(run), "--dial", "mu") == ["mu.mu", "mu.sigma"]
+    assert completed("sensitivity", str(run), "--sweep", "noise") == ["noise.sd="]
+    assert completed("che") == ["check"]
+
+
+def test_completion_is_silent_where_there_is_nothing_to_offer(table):
+    assert completed("fit", "NoSuchModel", "t.csv", "-s", "g") == []
+    assert completed("sensitivity", str(table), "--dial", "mu") == []  # a file that is no run
+    assert completed("sensitivity", "no-such-run.nc", "--dial", "mu") == []
+
+
+def test_completion_can_be_installed():
+    assert "--install-completion" in invoke("--help").stdout
+    script = CliRunner().invoke(cli.app, ["--show-completion", "bash"], prog_name="bayeskit")
+    assert script.exit_code == 0 and "complete -o default -F _bayeskit_completion bayeskit" in script.stdout
+
+
 # -- demonstrations ------------------------------------------------------------------------------
 
 
