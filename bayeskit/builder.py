@@ -183,6 +183,12 @@ class ModelBuilder(ModelHooks, ABC):
             raise SpecificationError(f"{type(self).__name__} has no units by={by!r}.{suggest(str(by), known)} {told}")
         return self.unit_counts(statistics, by)
 
+    def dependencies(self, statistics: xr.Dataset) -> dict[str, tuple[str, ...]]:
+        """Which assumptions enter each prior, each constraint and each likelihood; see `bayeskit.dependencies.dependencies`."""
+        from bayeskit.dependencies import dependencies
+
+        return dependencies(self, statistics)
+
     def encode(self, table: Any) -> Rows:
         """Validate a table and code its columns; raises `DataError` on the first fault found."""
         from bayeskit.intake import encode

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bayeskit.errors import BayeskitError
 from bayeskit.report.content import Block, Cell, Code, Note, Paragraph, Section, Table
+from bayeskit.report.diagram import dependency_diagram
 
 if TYPE_CHECKING:
     from bayeskit.assumptions import Assumption
@@ -33,18 +34,41 @@ def card_section(fit: Fit) -> Section:
         return Section("Assumptions", "assumptions", (lead, Note("warn", "The list is not available.", (str(error),))))
     if not assumptions:
         return Section("Assumptions", "assumptions", (Note("warn", "The model declares no assumption."),))
-    rows = tuple((a.name, a.sentence, _formula(a, fit.dials), _LEVELS.get(a.level, a.level)) for a in assumptions)
     blocks: list[Block] = [lead]
     equations = (*fit.spec.equations(), *(_formula(a, fit.dials) for a in assumptions if a.prior is not None))
     if equations:
         blocks.append(Code("\n".join(equations), "The model in formulas: likelihood first, then priors as used in this fit."))
-    blocks.append(Table(("Name", "In words", "In numbers", "What it is"), rows, "Every assumption of this fit."))
+    entering = _entering(fit)
+    if any(entering.values()):
+        dims = {a.name: a.prior.dims for a in assumptions if a.prior is not None}
+        constants = [a.name for a in assumptions if a.prior is None and a.constants and a.name not in entering]
+        blocks.append(dependency_diagram(entering, dims, constants))
+    blocks.append(_assumption_table(assumptions, fit.dials, entering))
     dials = tuple(_dial_row(d, fit.dials) for a in assumptions for d in a.dials.values())
     if dials:
         caption = "Every number that the assumptions hold. Turn one with fit.refit(dials={name: value})."
         columns = ("Dial", "Used", "Default", "Range", "What it is")
         blocks.append(Table(columns, dials, caption))
     return Section("Assumptions", "assumptions", tuple(blocks))
+
+
+def _entering(fit: Fit) -> dict[str, tuple[str, ...]]:
+    """What enters what; nothing where a run was saved without the statistics that its graph needs."""
+    return {} if fit.statistics is None else fit.spec.dependencies(fit.statistics)
+
+
+def _assumption_table(
+    assumptions: Sequence[Assumption], dials: Mapping[str, float], entering: Mapping[str, Sequence[str]]
+) -> Table:
+    """Every assumption in words and numbers, and what it enters where that is known."""
+    rows = [(a.name, a.sentence, _formula(a, dials), _LEVELS.get(a.level, a.level)) for a in assumptions]
+    columns: tuple[str, ...] = ("Name", "In words", "In numbers", "What it is")
+    caption = "Every assumption of this fit."
+    if not entering:
+        return Table(columns, tuple(rows), caption)
+    users = {a.name: ", ".join(t for t, sources in entering.items() if a.name in sources) for a in assumptions}
+    told = tuple((*row, users[row[0]] or None) for row in rows)
+    return Table((*columns, "Enters"), told, f"{caption} A choice that is no number enters the form of the model, not a part.")
 
 
 def _formula(assumption: Assumption, dials: Mapping[str, float]) -> str:

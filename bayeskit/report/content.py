@@ -181,6 +181,8 @@ class Figure:
         What the figure shows, intervals with their kind and probability.
     mark : str
         Label of a figure that is not to be relied on.
+    mermaid : str
+        The same as Mermaid text, which forges draw where Markdown cannot hold the picture; empty where there is none.
 
     Raises
     ------
@@ -192,6 +194,7 @@ class Figure:
     alt: str
     caption: str = ""
     mark: str = ""
+    mermaid: str = ""
 
     def __post_init__(self) -> None:
         if not self.alt.strip():

@@ -1,4 +1,7 @@
-"""A report as GitHub Markdown for a pull request: no HTML, pictures in words, and short enough for a comment."""
+"""A report as GitHub Markdown for a pull request: no HTML, pictures in words, and short enough for a comment.
+
+The diagram of a model stands there as Mermaid text too, which forges draw.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from bayeskit.report.content import (
     format_cell,
     is_numeric,
 )
-from bayeskit.report.escape import markdown_cell, markdown_code, markdown_text, shortened
+from bayeskit.report.escape import clean, markdown_cell, markdown_code, markdown_text, shortened
 
 __all__ = ["LIMIT", "to_markdown"]
 
@@ -111,7 +114,9 @@ def _block(block: Block, cuts: _Cuts) -> str:
             return head + markdown_code(cuts.text(text))
         case Figure():
             caption = markdown_text(cuts.text(block.caption)) or "Without a caption."
-            return f"{_mark(block.mark)}**Figure.** {caption}\n\n> {markdown_text(cuts.text(block.alt))}"
+            told = f"{_mark(block.mark)}**Figure.** {caption}\n\n> {markdown_text(cuts.text(block.alt))}"
+            drawn = 0 < len(block.mermaid) <= cuts.characters  # a part of a drawing is none
+            return f"{told}\n\n```mermaid\n{clean(block.mermaid)}\n```" if drawn else told
         case Table():
             return _table(block, cuts)
 
