@@ -210,7 +210,7 @@ class Prior:
 
         Parameters
         ----------
-        x : ndarray, shape (samples, *shape of the variable)
+        x : ndarray, shape (samples, ...) with the shape of the variable
             Draws on the natural scale.
         params : mapping, optional
             Numeric parameters to use in place of the prior's own (an alternative prior).

@@ -167,7 +167,7 @@ class ModelHooks:
             The value of every dial.
         name : str
             The estimand that the quantities belong to.
-        weights : ndarray, shape (Q, *shape of the estimand)
+        weights : ndarray, shape (Q, ...) with the shape of the estimand
             Each quantity is the sum of the estimand's elements with these weights: one element, or a difference of two.
 
         Returns

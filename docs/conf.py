@@ -42,6 +42,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the sections of the docstrings say it in words, with shapes and units
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
+highlight_language = "none"  # blocks without a language are formulas and output
 
 # -- looks: nothing is fetched, neither now nor by whoever reads
 # ---------------------------------------------------------------------------------------

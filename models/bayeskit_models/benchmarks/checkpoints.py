@@ -2,7 +2,7 @@
 
 Checkpoints of a run answer the same items, so how the items were sampled moves all of them together and is no part of the noise
 between them: the binomial variance of a score must not be used here (the noise of the last checkpoints is below the standard
-error of the items on most benchmarks). On the logit scale of a score, or on the scale of a metric that has no limits,
+error of the items on most benchmarks). On the logit scale of a score, or on the scale of a metric that has no limits, ::
 
     y_c = f(log step_c) + noise sd * e_c,      e_c independent standard normal,
 

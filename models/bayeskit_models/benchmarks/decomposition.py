@@ -1,6 +1,6 @@
 """Where the variance of a score comes from: models, items, runs, templates, their interactions, one sample.
 
-The model is additive in logits, but people read scores. Given parameters, the score that is expected of model m is
+The model is additive in logits, but people read scores. Given parameters, the score that is expected of model m is ::
 
     p = chance + (1 - chance) / (1 + exp(-(eta_m + cluster + item + model_item + run + template + model_template)))
 

@@ -1,5 +1,7 @@
 """Benchmark errors of larger models from their loss: Gadre et al. (2024), arXiv 2403.08540, with an exact posterior.
 
+::
+
     error_i = epsilon - k exp(-gamma loss_i) + noise sd * e_i,      e_i independent standard normal.
 
 Given gamma this is a regression with two coefficients. They are parameterised as the expected errors at the smallest and at

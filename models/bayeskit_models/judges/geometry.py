@@ -208,7 +208,7 @@ def judge_quality(theta: ArrayLike) -> Floats:
     """Quality of a judge: the share ``|det Theta|`` of the probability simplex that its own simplex fills.
 
     1 is a judge who never errs, 0 one whose vertices are affinely dependent, who cannot tell all M levels
-    apart. For M = 2 it is |TPR - FPR|, Youden's index.
+    apart. For M = 2 it is ``|TPR - FPR|``, Youden's index.
 
     Parameters
     ----------

@@ -295,7 +295,7 @@ class JudgeFit(Fit):
         Returns
         -------
         DataFrame
-            Index judge; quality (mean of |det Theta|), lower, upper, prior_quality (its mean under the prior), and for each
+            Index judge; quality (mean of ``|det Theta|``), lower, upper, prior_quality (its mean under the prior), and for each
             true level the mean probability of each score, ``p(score|level)``. A posterior mean far from the prior mean in
             the same direction for every judge may be the pull of many candidates towards small judges (model card, "volume").
         """

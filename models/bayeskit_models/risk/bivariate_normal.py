@@ -1,14 +1,14 @@
 r"""The bivariate normal CDF, its logarithm and its derivatives, accurate relative to the result in every tail.
 
 ``Phi2(h, k, rho) = P(X < h, Y < k)`` for standard normal X, Y of correlation rho. With ``tau = sqrt(1 - rho^2)``,
-``u = (k - rho h) / tau`` and ``v = (h - rho k) / tau``, the distribution of Y given ``X = h - tau x`` yields
+``u = (k - rho h) / tau`` and ``v = (h - rho k) / tau``, the distribution of Y given ``X = h - tau x`` yields ::
 
     Phi2 = tau / (2 pi) exp(-(h^2 + u^2) / 2) K(v, -u, -rho),
     K(v, c, kappa) = integral over x > 0 of exp(v x - x^2 / 2) M(c + kappa x)
 
 with the Mills ratio M. Where the argument of M stays away from its steep side the integrand is smooth on the scale of one, even
 for ``|rho| -> 1``, and Gauss-Legendre nodes on the part that matters give K to rounding. Three identities lead there, and no
-one of them loses digits, because terms are positive or the difference keeps at least a fiftieth:
+one of them loses digits, because terms are positive or the difference keeps at least a fiftieth::
 
     rho <= 0, h + k <= 0:  K as it stands, with h the larger one (then u <= 0)
     rho <= 0, h + k > 0:   Phi2(h, k) = [Phi(h) - Phi(-k)] + Phi2(-h, -k)

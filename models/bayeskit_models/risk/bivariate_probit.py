@@ -1,8 +1,10 @@
 """The probit-probit law of a binary outcome seen only for the tested: three cells, their logs, and the fused likelihood.
 
+::
+
     Y = 1[mu + e > 0],   T = 1[nu + eps > 0],   (e, eps) standard normal with correlation rho,
 
-Y seen where T = 1. The cells have the probabilities
+Y seen where T = 1. The cells have the probabilities ::
 
     P11 = Phi2(mu, nu, rho),   P10 = Phi2(-mu, nu, -rho),   P0 = Phi(-nu),   which sum to 1
 

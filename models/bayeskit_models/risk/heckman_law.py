@@ -1,9 +1,11 @@
 """Heckman's law of an outcome seen only for the tested: log likelihood, moments given the decision, two parameterisations.
 
+::
+
     Y = mu + Z,   T = 1[nu + eps > 0],   (Z, eps) normal with standard deviations (sigma, 1) and correlation rho,
 
 Y seen where T = 1; mu and nu are linear predictors. With ``a = atanh(rho)``, hence ``1 / sqrt(1 - rho^2) = cosh(a)`` and
-``rho / sqrt(1 - rho^2) = sinh(a)``, and ``e = (y - mu) / sigma``
+``rho / sqrt(1 - rho^2) = sinh(a)``, and ``e = (y - mu) / sigma`` ::
 
     tested:    log phi(e) - log sigma + log Phi(nu cosh(a) + e sinh(a))
     untested:  log Phi(-nu)

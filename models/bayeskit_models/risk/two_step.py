@@ -2,7 +2,7 @@
 
 Step one is a probit of being tested; step two regresses the outcome of the tested on their features and the inverse Mills
 ratio ``lambda_i`` of the first step's score ``z_i``. Its coefficient estimates ``rho sigma``. The residuals of step two are
-heteroscedastic, and ``lambda_i`` is an estimate: both enter the covariance
+heteroscedastic, and ``lambda_i`` is an estimate: both enter the covariance ::
 
     sigma^2 (W'W)^-1 [ W'(I - rho^2 D) W + rho^2 (W'D X) V (X'D W) ] (W'W)^-1,   D = diag(lambda_i (lambda_i + z_i))
 

@@ -1,7 +1,7 @@
 """Kaplan and Meier's survival curve and Nelson and Aalen's cumulative hazard, with delayed entry and weights.
 
 At each distinct event time t_j let d_j be the weight of the events and n_j the weight of the rows at risk, those with
-``entry < t_j <= time``. Then
+``entry < t_j <= time``. Then ::
 
     S(t) = prod_{t_j <= t} (1 - d_j / n_j),        var log S(t) = sum_{t_j <= t} d_j / (n_j (n_j - d_j))   (Greenwood)
     H(t) = sum_{t_j <= t} d_j / n_j,               var H(t) = sum_{t_j <= t} d_j / n_j^2                   (Aalen)

@@ -1,6 +1,6 @@
 """Whether predicted probabilities mean what they say, for rows that may be censored. Arrays in, arrays out, by draw.
 
-With H_i = H(T_i | x_i) the predicted cumulative hazard at the row's own time, d_i its event and z_i = log H(tau | x_i):
+With H_i = H(T_i | x_i) the predicted cumulative hazard at the row's own time, d_i its event and z_i = log H(tau | x_i)::
 
     slope     b in  d_i ~ Poisson(H_i exp(a + (b - 1) z_i)).  If the predictions are right, d_i - H_i is a martingale at T_i, so
               b = 1 and a = 0 whatever the law and the censoring; b < 1: the predictions are too far apart

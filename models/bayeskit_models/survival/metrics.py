@@ -1,7 +1,7 @@
 """How well predictions agree with what happened: discrimination and error under right censoring. Arrays in, arrays out.
 
 Predictions have the draws first, shape (S, n); every function returns one number for each draw. With T the observed time, d the
-event, w the weight of a row (how many equal rows it stands for) and G the survival curve of the time to censoring:
+event, w the weight of a row (how many equal rows it stands for) and G the survival curve of the time to censoring::
 
     C     share of the pairs (i with an event, j followed longer) in which i had the higher risk; a tied risk counts one half.
           Harrell weighs all pairs alike, Uno by G(T_i)^-2 among events before tau, so that the limit does not depend on who
