@@ -7,10 +7,13 @@ inventory that is kept here would name objects that others have moved since.
 
 from __future__ import annotations
 
+import inspect
 import os.path
 import re
 from pathlib import Path
 from typing import Any
+
+from sphinx.util.inspect import stringify_signature
 
 import bayeskit
 
@@ -41,12 +44,15 @@ autosummary_generate = False  # summaries stand above what they summarise: no fi
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the sections of the docstrings say it in words, with shapes and units
 numpydoc_show_class_members = False
+toc_object_entries_show_parents = "hide"
 numpydoc_xref_param_type = False
 highlight_language = "none"  # blocks without a language are formulas and output
 
 # -- looks: nothing is fetched, neither now nor by whoever reads
 # ---------------------------------------------------------------------------------------
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = f"bayeskit {version}"
 html_copy_source = False
 html_show_sphinx = False
@@ -57,7 +63,7 @@ PAGES = {
 }
 """Files outside this folder that are pages of the site, and their names there."""
 
-_INCLUDE = re.compile(r"^```\{include\} (?P<path>\S+)\n```$", re.MULTILINE)
+_INCLUDE = re.compile(r"^```\{include\} (?P<path>\S+)\n(?::start-line: (?P<start>\d+)\n)?```$", re.MULTILINE)
 _LINK = re.compile(r"(?<=\]\()(?!https?://|#)(?P<path>[^)#\s]+)")
 
 
@@ -68,6 +74,8 @@ def expand(app: Any, docname: str, source: list[str]) -> None:
     def relinked(text: str, folder: Path) -> str:
         def target(found: re.Match[str]) -> str:
             path = (folder / found["path"]).resolve()
+            if not path.exists():  # code that looks like a link, or a broken one: Sphinx will say so
+                return found["path"]
             path = HERE / f"{PAGES[path]}.md" if path in PAGES else path
             return Path(os.path.relpath(path, page.parent)).as_posix()
 
@@ -76,7 +84,8 @@ def expand(app: Any, docname: str, source: list[str]) -> None:
     def included(found: re.Match[str]) -> str:
         file = (page.parent / found["path"]).resolve()
         app.env.note_dependency(str(file))
-        return relinked(file.read_text(encoding="utf-8"), file.parent)
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        return relinked("".join(lines[int(found["start"] or 0) :]), file.parent)
 
     parts, last = [], 0
     for found in _INCLUDE.finditer(source[0]):
@@ -85,7 +94,17 @@ def expand(app: Any, docname: str, source: list[str]) -> None:
     source[0] = "".join([*parts, relinked(source[0][last:], page.parent)])
 
 
+def settings(app: Any, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str | None) -> Any:
+    """Show the settings of a specification, whose ``__new__`` takes anything in order to refuse it with a suggestion."""
+    if what != "class" or signature != "(*args, **settings)":
+        return None
+    found = inspect.signature(obj.__init__)
+    own = found.replace(parameters=[p for p in found.parameters.values() if p.name != "self"])
+    return stringify_signature(own, show_annotation=False, show_return_annotation=False), returned
+
+
 def setup(app: Any) -> dict[str, bool]:
-    """Register the hook."""
+    """Register the hooks."""
     app.connect("source-read", expand)
+    app.connect("autodoc-process-signature", settings)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

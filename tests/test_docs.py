@@ -16,15 +16,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SLOW = {
-    "docs/benchmarks.md", "docs/judges.md", "docs/own_model.md", "docs/reports.md", "docs/risk.md",
+    "docs/benchmarks.md", "docs/cluster.md", "docs/judges.md", "docs/own_model.md", "docs/reports.md", "docs/risk.md",
     "docs/sensitivity.md", "docs/survival.md",
 }  # fmt: skip
 PAGES = [
     path.relative_to(ROOT).as_posix()
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("models/**/README.md")))
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("models/**/README.md")))
+    if "_build" not in path.parts
 ]
 BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```$(?:\n+```text\n(?P<told>.*?)^```$)?", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d*)?(?:e[-+]?\d+)?%?(?![\w-])")
+TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
 
@@ -77,3 +79,31 @@ def test_links_to_files_lead_somewhere(page):
 def test_the_set_up_commands_stand_in_the_readme(command):
     line = f"python3 -m pip install uv && python3 -m uv run {command}"
     assert line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+
+
+def entries(page):
+    """Pages that the tables of contents of a page name."""
+    lines = [line.strip() for found in TOCTREE.findall(page.read_text(encoding="utf-8")) for line in found.splitlines()]
+    return [page.parent / f"{line}.md" for line in lines if line and not line.startswith(":")]
+
+
+def test_every_page_is_in_the_table_of_contents_once():
+    found, todo = [], [ROOT / "docs" / "index.md"]
+    while todo:
+        found.append(page := todo.pop())
+        todo += entries(page)
+    there = [path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts]
+    assert sorted(found) == sorted(there)
+
+
+def test_every_public_name_is_in_the_reference():
+    import bayeskit
+    import bayeskit_models
+
+    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "api").glob("*.md"))
+    told = set(re.findall(r"^\.\. auto(?:class|function|exception|module):: (?:[\w.]+\.)?(\w+)$", text, re.MULTILINE))
+    told |= {name for names in re.findall(r"^   :members: (.+)$", text, re.MULTILINE) for name in names.split(", ")}
+    packages = {n for n in bayeskit_models.__all__ if n.islower() and n != "datasets"}
+    wanted = {*bayeskit.__all__, *bayeskit_models.__all__} - packages
+    wanted |= {name for package in packages for name in getattr(bayeskit_models, package).__all__}
+    assert wanted - told == set()
