@@ -9,7 +9,7 @@ import xarray as xr
 
 from bayeskit.assumptions import Assumption, Dial, Prior
 from bayeskit.errors import DataError, suggest
-from bayeskit_models.benchmarks.families import FAMILIES, RATIO
+from bayeskit_models.benchmarks.families import CUTS, FAMILIES, RATIO
 
 if TYPE_CHECKING:
     from bayeskit_models.benchmarks.model import BenchmarkVariance
@@ -25,9 +25,20 @@ _WORDS = {
     "model_template_sd": ("A prompt template suits some models more than others by {s} or so", 0.5),
 }
 _MEANS = {
-    False: "The average model's log odds on a benchmark are within four of even odds, beyond chance.",
-    True: "The average model's score on a benchmark is within four units of the mean of the table.",
+    "counted": "The average model's log odds on a benchmark are within four of even odds, beyond chance.",
+    "linear": "The average model's score on a benchmark is within four units of the mean of the table.",
+    "ends": "Scores of the average model on a benchmark that are neither 0 nor 1 have a mean within four log odds of a half.",
 }
+_CUTS = {
+    "cut_low": (
+        "The log odds at which a score of 0 is as likely as not are within four of -1: zeros take over where scores inside "
+        "would be low.", Prior("Normal", dims=("benchmark",), mu=-1.0, sigma=2.0),
+    ),
+    "cut_width": (
+        "The log odds at which a score of 1 is as likely as not are half of one to eight above those of a score of 0: from "
+        "scores that are mostly 0 or 1 to scores that hardly ever are.", Prior("LogNormal", dims=("benchmark",), mu=0.7, sigma=0.7),
+    ),
+}  # fmt: skip
 
 _FLEXIBILITY = Assumption(
     "curve_flexibility", "Over the logarithm of the training step a score follows a smooth curve, which bends by ten times "
@@ -72,11 +83,11 @@ def assumptions_of(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[Ass
     models, benchmarks = statistics.sizes["model"], statistics.sizes["benchmark"]
     law, unit = spec.law, "units" if spec.law.linear else "log odds"
     out = [_family(spec), *_items(spec, statistics), *_interaction(spec, statistics)]
-    out += [] if law.linear else _chance(spec, statistics)
+    out += _chance(spec, statistics) if law.counted else []
     dims = ("benchmark",)
     out.append(
         Assumption(
-            "benchmark_mean", _MEANS[law.linear],
+            "benchmark_mean", _MEANS["linear" if law.linear else "ends" if law.ends else "counted"],
             "hyper",
             Prior("Normal", dims=dims, mu=0.0, sigma=2.0),
         )
@@ -112,6 +123,8 @@ def assumptions_of(spec: BenchmarkVariance, statistics: xr.Dataset) -> tuple[Ass
         if effect is not None:
             sentence = f"Effects of {_EFFECTS[name][2]} are a normal sample, in units of their standard deviation."
             out.append(Assumption(effect[0], sentence, "latent", Prior("Normal", dims=(effect[1],), mu=0.0, sigma=1.0)))
+    if law.ends:
+        out += [Assumption(name, _CUTS[name][0], "hyper", _CUTS[name][1]) for name in CUTS]
     if law.parameter is not None:
         assert law.prior is not None
         out.append(Assumption(law.parameter, law.sentence, "hyper", law.prior))
@@ -128,6 +141,8 @@ def _family(spec: BenchmarkVariance) -> Assumption:
         "binomial": "Given everything that is named below, each answer is right or wrong by an independent chance.",
         "beta_binomial": "Given everything that is named below, answers of one model to one item are alike beyond chance.",
         "gaussian": "Given everything that is named below, scores are normal.",
+        "ordered_beta": "Given everything that is named below, one predictor says how often scores are 0 or 1 and what they are "
+        "between.",
     }
     choices = tuple(name for name, law in FAMILIES.items() if law.statistics == spec.law.statistics)
     return Assumption("family", words[spec.family], "structural", setting="family", alternatives=choices)

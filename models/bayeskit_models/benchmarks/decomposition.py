@@ -4,7 +4,7 @@ The model is additive in logits, but people read scores. Given parameters, the s
 
     p = chance + (1 - chance) / (1 + exp(-(eta_m + cluster + item + model_item + run + template + model_template)))
 
-with independent normal effects, and the analysis of variance of p over them has a component for every facet and for what facets
+(or another function of the sum in the brackets, for scores with ends) with independent normal effects, and the analysis of variance of p over them has a component for every facet and for what facets
 do together (Sobol 1993; Brennan 2001, Generalizability Theory). Where a facet's effect is kept and the others are averaged
 over, both parts are normal, so every component needs two nested one-dimensional averages and no simulation.
 
@@ -15,7 +15,7 @@ all that two runs of one model differ by.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ from bayeskit.errors import SpecificationError
 from bayeskit.fused import fast_exp, kernel
 from bayeskit_models.benchmarks.arguments import guess, predictors, standard_deviations
 from bayeskit_models.benchmarks.normal_nodes import SIGMOID, normal_nodes
+from bayeskit_models.benchmarks.ordered_scores import ordered_moments, ordered_within
 from bayeskit_models.benchmarks.quantities import Quantities
 
 __all__ = ["Components", "link_components", "score_components"]
@@ -32,6 +33,9 @@ __all__ = ["Components", "link_components", "score_components"]
 FloatArray = NDArray[np.float64]
 
 _POPULATION = "new models, items, runs and templates like these"
+Moments = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
+"""Second moments of expected scores at linear predictors, given effects kept and averaged over; see `kept_moments`."""
+
 _ROUNDING = 1e-11  # a component of at most this size is the error of the sums
 
 
@@ -110,8 +114,8 @@ def kept_moments(eta, kept, rest, chance):  # type: ignore[no-untyped-def]
 class _Analysis:
     """Squared standard deviations of all effects, and the moments that any subset of them has when the others are averaged."""
 
-    def __init__(self, eta: FloatArray, squares: Mapping[str, FloatArray], chance: float) -> None:
-        self.eta, self.squares, self.chance = eta, squares, chance
+    def __init__(self, eta: FloatArray, squares: Mapping[str, FloatArray], law: Moments) -> None:
+        self.eta, self.squares, self.law = eta, squares, law
         self.models = eta.shape[1]
         self.found: dict[frozenset[str], FloatArray] = {}
 
@@ -122,7 +126,7 @@ class _Analysis:
             none = np.zeros(len(self.eta))
             kept = sum((self.squares[f] for f in key), none)
             rest = sum((v for f, v in self.squares.items() if f not in key), none)
-            self.found[key] = kept_moments(self.eta, np.sqrt(kept), np.sqrt(rest), self.chance)
+            self.found[key] = self.law(self.eta, np.sqrt(kept), np.sqrt(rest))
         return self.found[key]
 
     def pair(self, *facets: str) -> FloatArray:
@@ -149,8 +153,9 @@ def score_components(
     model_template_sd: ArrayLike | None = None,
     cluster_sd: ArrayLike | None = None,
     chance: float = 0.0,
+    ends: tuple[ArrayLike, ArrayLike, ArrayLike] | None = None,
 ) -> Components:
-    """Variance components of a 0/1 score of one benchmark, on the scale of the score.
+    """Variance components of a 0/1 score, or one from 0 to 1, of one benchmark, on the scale of the score.
 
     Parameters
     ----------
@@ -160,6 +165,8 @@ def score_components(
         Draws of the standard deviations of the effects, in logits; those of facets that are not in the model are left out.
     chance : float
         Score of a guess, 0 or more and below 1.
+    ends : (cut_low, cut_high, precision), each array_like of shape (S,) or (), optional
+        Of scores from 0 to 1 under the ordered beta law: its parameters. Without them scores are 0 or 1.
 
     Returns
     -------
@@ -169,18 +176,30 @@ def score_components(
     Raises
     ------
     SpecificationError
-        For arrays of other shapes, values that are not finite, negative standard deviations or a chance out of range.
+        For arrays of other shapes, values that are not finite, negative standard deviations, a chance out of range, or both a
+        chance and ends.
     """
+    if ends is not None and chance != 0.0:
+        raise SpecificationError(f"chance={chance!r}: scores with ends are no answers that can be guessed.")
     given = {
         "cluster": cluster_sd, "item": item_sd, "model_item": model_item_sd, "run": run_sd, "template": template_sd,
         "model_template": model_template_sd,
     }  # fmt: skip
     x, squares = _checked(eta, given)
-    a = _Analysis(x, squares, guess(chance))
+    lucky = guess(chance)
+    cuts = None if ends is None else [np.broadcast_to(np.asarray(e, dtype=float), (len(x),)).copy() for e in ends]
+
+    def law(eta: FloatArray, kept: FloatArray, rest: FloatArray) -> FloatArray:
+        return np.asarray(kept_moments(eta, kept, rest, lucky) if cuts is None else ordered_moments(eta, kept, rest, *cuts[:2]))
+
+    a = _Analysis(x, squares, law)
     mean = np.sqrt(a.moments()[:, 0])
     out = {"model": a.moments()[:, 1] - a.pair()} if a.models > 1 else {}
     out |= _of_items(a) | _of_runs_and_templates(a) | _together(a)
-    out["within"] = mean - a.moments(*squares)[:, 1]
+    if cuts is None:
+        out["within"] = mean - a.moments(*squares)[:, 1]  # the square of a score of 0 or 1 is the score
+    else:
+        out["within"] = ordered_within(x, np.sqrt(sum(squares.values(), np.zeros(len(x)))), *cuts)
     clean = {k: np.where(np.abs(v) < _ROUNDING, 0.0, v) for k, v in out.items()}
     label = "variance components of one sample's score"
     return Components(clean, label, "squared score", _POPULATION, mean=mean)

@@ -33,7 +33,8 @@ def population_words(statistics: xr.Dataset, items: str) -> str:
 def new_items_score(spec: BenchmarkVariance, predictor: Predictor) -> NDArray[np.float64]:
     """Expected score (S, B, M) with every random effect averaged out: new items, seeds and templates."""
     centre, spread = predictor.unit
-    score = spec.law.mean(predictor.mean, predictor.total_sd()[:, :, None], predictor.chance[:, None])
+    sd, cuts = predictor.total_sd()[:, :, None], predictor.cuts[:, :, None, :]
+    score = spec.law.mean(predictor.mean, sd, predictor.chance[:, None], cuts)
     return centre + spread * score
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayeskit.assumptions import Prior
+from bayeskit_models.benchmarks.ordered_scores import expected_ordered_score
 from bayeskit_models.benchmarks.scores import expected_score
 
 if TYPE_CHECKING:
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
 
     from bayeskit_models.benchmarks.predictor import Predictor
 
-__all__ = ["FAMILIES", "RATIO", "Family"]
+__all__ = ["CUTS", "FAMILIES", "RATIO", "SUMS", "Family"]
 
 FloatArray = NDArray[np.float64]
 
 RATIO = 0.5
 """Standard deviation of the logarithm of a parameter between benchmarks, unless a law says otherwise."""
+
+CUTS = ("cut_low", "cut_width")
+"""Variables of a law with ends, one of each for each benchmark: the lower cut, and how far above it the upper one is."""
 
 _LEAST = 1e-12  # parameter of a beta distribution
 
@@ -49,6 +53,8 @@ class Family:
         The assumptions about it in words.
     linear : bool
         Whether the mean score is the linear predictor itself, and no probability.
+    ends : bool
+        Whether scores lie between two ends that they can reach, which the linear predictor does beyond two cuts.
     """
 
     name: str
@@ -60,6 +66,17 @@ class Family:
     sentence: str = ""
     ratio_sentence: str = ""
     linear: bool = False
+    ends: bool = False
+
+    @property
+    def counted(self) -> bool:
+        """Whether scores are right or wrong answers, which can be counted, and guessed."""
+        return not (self.linear or self.ends)
+
+    @property
+    def total(self) -> str:
+        """The statistic that holds the sum of the scores of a cell."""
+        return "k" if self.counted else "total"
 
     @property
     def module(self) -> ModuleType:
@@ -76,11 +93,22 @@ class Family:
         """Arguments of the kernels up to the design, at one draw."""
         outer = found.outer[s]
         own = (found.own[s],) if self.parameter is not None else ()
-        chance = () if self.linear else (found.chance,)
-        return (found.columns[s], found.shift[s], outer, inner[s], *own, *chance)
+        chance = (found.chance,) if self.counted else ()
+        cuts = tuple(np.ascontiguousarray(found.cuts[s].T)) if self.ends else ()
+        return (found.columns[s], found.shift[s], outer, inner[s], *cuts, *own, *chance)
 
-    def mean(self, eta: FloatArray, sd: FloatArray, chance: FloatArray) -> FloatArray:
-        """Expected score at a linear predictor, over normal effects of this total standard deviation."""
+    def mean(self, eta: FloatArray, sd: FloatArray, chance: FloatArray, cuts: FloatArray) -> FloatArray:
+        """Expected score at a linear predictor, over normal effects of this total standard deviation.
+
+        Parameters
+        ----------
+        eta, sd, chance : ndarray
+            Linear predictor, standard deviation, and probability of guessing; they are broadcast.
+        cuts : ndarray, shape (..., 2)
+            Of a law with ends: lower and upper cut, broadcast with the others but for the last axis.
+        """
+        if self.ends:
+            return expected_ordered_score(eta, sd, cuts[..., 0], cuts[..., 1])
         if self.linear:
             return np.broadcast_to(eta, np.broadcast_shapes(eta.shape, sd.shape)).copy()
         return expected_score(eta, sd, chance)
@@ -114,5 +142,15 @@ FAMILIES = {
         sentence="Scores of one cell are normal about its mean, with a standard deviation of up to two units.",
         ratio_sentence="This noise differs between benchmarks by a factor of 2.7 or so.", linear=True,
     ),
+    "ordered_beta": Family(
+        "ordered_beta", "ordered_beta", ("zeros", "ones", "inside", "log_score", "log_rest"), "precision",
+        Prior("LogNormal", mu=1.6, sigma=1.0),
+        sentence="Scores of one cell that are neither 0 nor 1 follow a beta law, whose two parameters sum to 0.7 to 35: about a "
+        "half they have a standard deviation of 0.08 to 0.38.",
+        ratio_sentence="The precision differs between benchmarks by a factor of 1.6 or so.", ends=True,
+    ),
 }  # fmt: skip
 """Laws by the value of the setting `family`."""
+
+SUMS = tuple(dict.fromkeys(("n", "total", *(name for law in FAMILIES.values() for name in law.statistics))))
+"""All statistics of a cell that are sums over its scores; a table has those of its law."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from bayeskit_models.benchmarks.assumptions import chance_dials, effect_of, spreads
 from bayeskit_models.benchmarks.centring import partly_centred, partly_centred_ratio
+from bayeskit_models.benchmarks.families import CUTS
 from bayeskit_models.benchmarks.shares import DESIGN
 
 if TYPE_CHECKING:
@@ -49,9 +50,12 @@ def write_graph(spec: BenchmarkVariance, graph: Graph) -> None:
             eta = eta + _effects(graph, effect, scale, centre)[graph.data(f"column_{effect[1]}")]
     law, integrated = spec.law, graph.structure["integrated"]
     own = []
+    if law.ends:
+        low, width = (graph.prior(name) for name in CUTS)
+        own = [low, low + width]
     if law.parameter is not None:
-        own = [_by_benchmark(graph, law.parameter)]
-    if not law.linear:
+        own.append(_by_benchmark(graph, law.parameter))
+    if law.counted:
         own.append(pt.stack([graph.dial(name) for name in chance_dials(spec, graph.statistics)]))
     none = pt.zeros(benchmarks)
     outer = none if integrated == "none" else sd["item_sd" if integrated == "item" else "run_sd"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["these_items_score"]
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 _NODES = 61  # of the interaction of one model and item, from -7.5 to 7.5 standard deviations
 
@@ -36,6 +38,7 @@ def these_items_score(spec: BenchmarkVariance, predictor: Predictor, statistics:
     home, model = statistics["column_benchmark"].values, statistics["column_model"].values
     shape = predictor.mean.shape
     inner = predictor.sd.get("item_model_sd", np.zeros(shape[:2]))
+    met = _meetings(statistics) if law.ends and inner.any() else None
     rng = np.random.default_rng(seed)
     out = np.empty(shape)
     for s in range(len(predictor)):
@@ -45,6 +48,8 @@ def these_items_score(spec: BenchmarkVariance, predictor: Predictor, statistics:
             width = shape[2] if inner[s].any() else 0
             uniform = rng.uniform(size=(member.size, width))
             out[s] = _mean_scores(*given, *design, *cells, member, z, uniform, home, model, shape[2])
+        elif law.ends:
+            out[s] = _mean_with_ends(spec, predictor, s, statistics, z, inner[s], met, rng)
         else:
             out[s] = _mean_of_cells(spec, predictor, s, statistics, z, inner[s], rng)
     return out
@@ -78,7 +83,7 @@ def _mean_of_cells(
         inside = cell[row[who] >= 0], row[who[row[who] >= 0]]
         at = (inside[1], place[column[inside[0]]])
         seen = [np.zeros(x.shape) for _ in range(2)]
-        for grid, name in zip(seen, ("k", "n") if spec.family == "beta_binomial" else ("total", "n"), strict=True):
+        for grid, name in zip(seen, (spec.law.total, "n"), strict=True):
             grid[at] = statistics[name].values[inside[0]]
         if spec.family == "beta_binomial":
             p, precision = predictor.chance[b] + (1.0 - predictor.chance[b]) * _logistic(x), predictor.own[s, b]
@@ -91,6 +96,61 @@ def _mean_of_cells(
         by_column = score.mean(0)
         for m in np.unique(model[mine]):
             out[b, m] = by_column[model[mine] == m].mean()
+    return out
+
+
+@dataclass(frozen=True)
+class _Meetings:
+    """Every item with every model that answered it, as a unit of its own: its cells, its member and its model."""
+
+    ptr: IntArray
+    cell: IntArray
+    member: IntArray
+    model: IntArray
+
+
+def _meetings(statistics: xr.Dataset) -> _Meetings:
+    ptr, unit = statistics["unit_ptr"].values, statistics["member_unit"].values
+    size = np.diff(ptr)[unit]
+    member = np.repeat(np.arange(len(unit)), size)
+    cell = np.repeat(ptr[unit], size) + np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+    group = statistics["cell_group"].values[cell]
+    first = np.flatnonzero(np.r_[True, (member[1:] != member[:-1]) | (group[1:] != group[:-1])])
+    return _Meetings(np.r_[first, len(cell)].astype(np.int64), cell, member[first], group[first])
+
+
+def _mean_with_ends(
+    spec: BenchmarkVariance,
+    predictor: Predictor,
+    s: int,
+    statistics: xr.Dataset,
+    z: FloatArray,
+    inner: FloatArray,
+    met: _Meetings | None,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """The same for scores with ends: what an item and a model have in common is drawn as the effect of a unit of its own."""
+    member, benchmark = statistics["member_unit"].values, statistics["unit_benchmark"].values
+    home, model = statistics["column_benchmark"].values, statistics["column_model"].values
+    mine = benchmark[member]
+    base = predictor.shift[s, member] + predictor.outer[s, mine] * z
+    both = np.zeros((len(member), predictor.mean.shape[2]))
+    if met is not None:
+        both = rng.normal(size=both.shape)
+        columns, _, _, _, *own = spec.law.given(predictor, s, np.zeros_like(predictor.outer))
+        cells = [statistics[name].values[met.cell] for name in ("cell_column", *spec.law.statistics)]
+        units = np.arange(len(met.member))
+        both[met.member, met.model] = spec.law.module.draw_units(
+            columns, base[met.member], inner, np.zeros_like(inner), *own, met.ptr, mine[met.member], cells[0],
+            np.zeros(len(met.cell), dtype=np.int64), *cells[1:], units, rng.uniform(size=len(units)),
+        )  # fmt: skip
+    out = np.full(predictor.mean.shape[1:], np.nan)
+    none = np.zeros(1)
+    for b in range(out.shape[0]):
+        there = mine == b
+        for m in np.unique(model[home == b]):
+            x = base[there, None] + predictor.columns[s, (home == b) & (model == m)] + inner[b] * both[there, m, None]
+            out[b, m] = spec.law.mean(x, none, none, predictor.cuts[s, b]).mean()
     return out
 
 

@@ -47,15 +47,17 @@ class BenchmarkVariance(ModelBuilder):
     item : str or None
         Column of the item (question); None where the table holds totals.
     score : str
-        Column of the score: 0 or 1, or with `trials` the number of successes. Empty cells are left out, never counted as 0.
+        Column of the score: 0 or 1, or with `trials` the number of successes; a number for continuous scores, one from 0 to 1
+        for those of family "ordered_beta". Empty cells are left out, never counted as 0.
     trials : str, optional
         Column of how many trials a row stands for.
     sd : str, optional
         For rows that are summaries of continuous scores: the column of their standard deviation; `score` is then the mean of
         `trials` scores. `from_summary` makes such a specification.
-    family : {"binomial", "beta_binomial", "gaussian"}
+    family : {"binomial", "beta_binomial", "gaussian", "ordered_beta"}
         Law of one score given the effects: right or wrong; the same where repeated answers of a model to an item are more alike
-        than chance allows; or any number with a normal error, for which effects are in units of the score.
+        than chance allows; any number with a normal error, for which effects are in units of the score; or a number from 0 to
+        1, both ends included, such as a judge's score or partial credit (ordered beta regression, Kubinec 2023).
     chance : float or mapping of benchmark to float
         Probability of a success by guessing.
     items : {"random", "fixed"}
@@ -74,7 +76,7 @@ class BenchmarkVariance(ModelBuilder):
     Notes
     -----
     Sources: Madaan et al. (2024), Quantifying variance in evaluation benchmarks, arXiv 2406.10229; Miller (2024), Adding error
-    bars to evals, arXiv 2411.00640.
+    bars to evals, arXiv 2411.00640; Kubinec (2023), Ordered beta regression, Political Analysis 31, 519.
     """
 
     model: str | None = field(default="model", kw_only=True)
@@ -88,7 +90,7 @@ class BenchmarkVariance(ModelBuilder):
     score: str = field(default="score", kw_only=True)
     trials: str | None = field(default=None, kw_only=True)
     sd: str | None = field(default=None, kw_only=True)
-    family: Literal["binomial", "beta_binomial", "gaussian"] = field(default="binomial", kw_only=True)
+    family: Literal["binomial", "beta_binomial", "gaussian", "ordered_beta"] = field(default="binomial", kw_only=True)
     chance: Any = field(default=0.0, kw_only=True)
     items: Literal["random", "fixed"] = field(default="random", kw_only=True)
     interaction: Literal["auto"] | bool = field(default="auto", kw_only=True)
@@ -165,6 +167,8 @@ class BenchmarkVariance(ModelBuilder):
                 out.append(Column("trials", self.trials, "count", "how many scores the row is the mean of", low=1))
             if self.sd is not None:
                 out.append(Column("sd", self.sd, "number", "the standard deviation of these scores", low=0.0))
+        elif self.law.ends:
+            out.append(Column("score", self.score, "number", "the score, from 0 to 1", low=0.0, high=1.0, allow_missing=True))
         elif self.trials is None:
             out.append(Column("score", self.score, "binary", "whether the answer was right", allow_missing=True))
         else:
@@ -229,9 +233,14 @@ class BenchmarkVariance(ModelBuilder):
         DataError
             Where the table is not of this kind.
         SpecificationError
-            For an unknown benchmark, or none named of several.
+            For an unknown benchmark, or none named of several, or for scores that are no counts.
         """
         from bayeskit_models.benchmarks.table_checks import moments_of_statistics
+
+        if not self.law.counted:
+            raise SpecificationError(
+                f"moments: mean squares are taken of counts (family 'binomial' or 'beta_binomial'), not of {self.family!r}."
+            )
 
         statistics = self.statistics(table)
         known = [str(b) for b in statistics["benchmark"].values]
@@ -250,7 +259,7 @@ class BenchmarkVariance(ModelBuilder):
     def _shared(self, statistics: xr.Dataset) -> xr.Dataset:
         """With what units and cells have in common, where the likelihood can use it."""
         used = not self.law.linear and statistics.attrs["integrated"] != "none"
-        return with_shares(statistics, single=self.law.parameter is not None) if used else statistics
+        return with_shares(statistics, self.law.statistics, single=self.law.parameter is not None) if used else statistics
 
     def log_likelihood_of(
         self, draws: xr.Dataset, statistics: xr.Dataset, by: str, dials: Mapping[str, float] | None = None
@@ -384,8 +393,16 @@ def _check_scores(spec: BenchmarkVariance) -> None:
         ):
             raise SpecificationError(f"unit={spec.unit!r}: two numbers, what counts as 0 and how much is one unit (above 0).")
         return
+    if spec.law.ends and spec.chance != 0.0:
+        raise SpecificationError(
+            f"chance={spec.chance!r} is about right and wrong answers; scores from 0 to 1 (family='ordered_beta') have none."
+        )
+    if spec.law.ends and spec.trials is not None:
+        raise SpecificationError(
+            f"trials={spec.trials!r}: family='ordered_beta' reads one score a row, for how often it is 0, 1 or between is not in "
+            f"a total. Give the single scores, or, for counts of right answers, a family of counts {counts}."
+        )
+    of = "reads single scores from 0 to 1" if spec.law.ends else f"is one of counts {counts}"
     for name in ("sd", "unit"):
         if getattr(spec, name) is not None:
-            raise SpecificationError(
-                f"{name}={getattr(spec, name)!r} is about continuous scores; the family is one of counts {counts}."
-            )
+            raise SpecificationError(f"{name}={getattr(spec, name)!r} is about continuous scores; the family {of}.")

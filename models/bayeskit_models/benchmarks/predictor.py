@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayeskit_models.benchmarks.assumptions import chance_dials, effect_of, spreads
+from bayeskit_models.benchmarks.families import CUTS
 
 if TYPE_CHECKING:
     from bayeskit_models.benchmarks.model import BenchmarkVariance
@@ -40,6 +41,8 @@ class Predictor:
         Standard deviation of the effect that is integrated out; 0 where none is.
     own : (S, B)
         The family's own parameter; 1 where it has none.
+    cuts : (S, B, 2)
+        Of a family with ends the lower and the upper cut; (S, B, 0) otherwise.
     unit : (float, float)
         What counts as 0 and as one unit on this scale: of continuous scores, in units of the score; (0, 1) otherwise.
     """
@@ -51,6 +54,7 @@ class Predictor:
     chance: FloatArray
     outer: FloatArray
     own: FloatArray
+    cuts: FloatArray
     unit: tuple[float, float]
 
     def __len__(self) -> int:
@@ -99,11 +103,15 @@ def predictor_of(
             columns = columns + own[:, statistics[f"column_{effect[1]}"].values]
     law, none = spec.law, np.zeros(mean.shape[:2])
     chance = np.zeros(benchmarks)
-    if not law.linear:
+    if law.counted:
         chance = np.array([float(dials[name]) for name in chance_dials(spec, statistics)])
     own = np.ones(mean.shape[:2])
     if law.parameter is not None:
         own = values[law.parameter][:, None] * values.get(f"{law.parameter}_ratio", np.ones((1, benchmarks)))
+    cuts = np.empty((*none.shape, 0))
+    if law.ends:
+        low, width = (values[name] for name in CUTS)
+        cuts = np.stack([low, low + width], axis=2)
     outer = sd.get({"item": "item_sd", "run": "run_sd"}.get(str(statistics.attrs["integrated"]), ""), none)
     centre, spread = (float(x) for x in statistics["unit_of_score"].values) if law.linear else (0.0, 1.0)
-    return Predictor(mean, columns, shift, sd, chance, np.broadcast_to(outer, none.shape), own, (centre, spread))
+    return Predictor(mean, columns, shift, sd, chance, np.broadcast_to(outer, none.shape), own, cuts, (centre, spread))

@@ -21,6 +21,8 @@ _LAWS = {
     "binomial": "P(success) = c + (1 − c) logistic(x), c the level of guessing",
     "beta_binomial": "successes ~ Beta-binomial with mean c + (1 − c) logistic(x): answers to one item are alike beyond chance",
     "gaussian": "score ~ Normal(x, error)",
+    "ordered_beta": "P(0) = logistic(cut_low − x), P(1) = logistic(x − cut_low − cut_width), otherwise "
+    "score ~ Beta with mean logistic(x) and this precision",
 }
 
 
@@ -50,7 +52,7 @@ def data_facts_of(statistics: xr.Dataset) -> dict[str, int | float | str]:
 def test_quantities_of(spec: BenchmarkVariance, statistics: xr.Dataset) -> dict[str, float]:
     """Mean scores by model and benchmark, and how much items differ."""
     weight = statistics["unit_weight"].values[statistics["cell_unit"].values]
-    trials, total = statistics["n"].values, statistics["total" if spec.law.linear else "k"].values
+    trials, total = statistics["n"].values, statistics[spec.law.total].values
     middle, unit = statistics["unit_of_score"].values if spec.law.linear else (0.0, 1.0)
     column = statistics["cell_column"].values
     model, benchmark = (statistics[f"column_{k}"].values[column] for k in ("model", "benchmark"))
@@ -87,6 +89,6 @@ def limits_of(spec: BenchmarkVariance) -> tuple[str, ...]:
     of = "new items like these" if spec.items == "random" else "these items and no others"
     out = [f"Scores are expected ones on {of}; whether the items stand for what people care about is no question of this fit."]
     out.append("Sources of variance that the table does not name (other prompts, other training runs) are in no interval.")
-    if spec.chance == 0.0 and not spec.law.linear:
+    if spec.chance == 0.0 and spec.law.counted:
         out.append("No level of guessing is assumed: for multiple choice state one by chance=.")
     return tuple(out)

@@ -15,9 +15,10 @@ __all__ = ["DESIGN", "with_shares", "without_shares"]
 
 _FOLD = ("fold_ptr", "fold_unit", "fold_weight", "fold_column", "fold_k", "fold_n")
 _DIMS = ("fold_edge", "fold", "fold", "fold_cell", "fold_cell", "fold_cell")
-_UNITS = ("unit_ptr", "unit_benchmark", "unit_weight", "cell_column", "cell_group", "k", "n")
+_COUNTS = ("k", "n")
+_UNITS = ("unit_ptr", "unit_benchmark", "unit_weight", "cell_column", "cell_group")
 
-DESIGN = (*_UNITS, "cell_kind", *_FOLD)
+DESIGN = (*_UNITS, *_COUNTS, "cell_kind", *_FOLD)
 """The statistics that the likelihood reads, in the order of its arguments after the chance level."""
 
 _WORTH = 0.5  # of the cells that are left at most, for a fold to be worth its own work
@@ -28,13 +29,15 @@ def without_shares(statistics: xr.Dataset) -> xr.Dataset:
     return statistics.drop_vars([name for name in ("cell_kind", *_FOLD) if name in statistics])
 
 
-def with_shares(statistics: xr.Dataset, *, single: bool = False) -> xr.Dataset:
+def with_shares(statistics: xr.Dataset, sums: tuple[str, ...] = _COUNTS, *, single: bool = False) -> xr.Dataset:
     """Add what units and cells have in common; whatever changes the units or cells of statistics calls this again.
 
     Parameters
     ----------
     statistics : Dataset
         With the units and cells of `statistics.fold_units`, and the attribute ``interaction``.
+    sums : tuple of str
+        Statistics that the likelihood needs of a cell.
     single : bool
         Whether the law of a cell is so dear that single cells are worth sharing; units are then never folded.
 
@@ -43,16 +46,18 @@ def with_shares(statistics: xr.Dataset, *, single: bool = False) -> xr.Dataset:
     Dataset
         With the other arrays of `DESIGN`; those of a fold, or of kinds, are empty where these would save nothing.
     """
-    ptr, benchmark, weight, column, group, k, n = (statistics[name].values for name in _UNITS)
+    ptr, benchmark, weight, column, group = (statistics[name].values for name in _UNITS)
+    cells = [statistics[name].values for name in sums]
     cluster = statistics["unit_cluster"].values if "unit_cluster" in statistics else np.zeros(len(benchmark), dtype=np.int64)
     nothing, none = np.zeros(0, dtype=np.int64), np.zeros(0)
     parts = (np.zeros(1, dtype=np.int64), nothing, none, nothing, none, none)
     kind = nothing
-    if single:
-        kind = fold(ptr, benchmark, column, np.arange(len(column)), k, n)
-    elif statistics.attrs["interaction"]:
-        kind = fold(ptr, benchmark, column, group, k, n)
+    if statistics.attrs["interaction"]:
+        kind = fold(ptr, benchmark, column, group, *cells)
+    elif single:
+        kind = fold(ptr, benchmark, column, np.arange(len(column)), *cells)
     else:
+        k, n = cells
         found = fold_by_total(ptr, benchmark, cluster, weight, column, k, n)
         if len(found.k) <= _WORTH * len(k):
             like = np.zeros(len(found.unit_weight), dtype=np.int64)

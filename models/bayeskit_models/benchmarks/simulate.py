@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayeskit import Simulation
+from bayeskit_models.benchmarks.ordered_scores import draw_scores
 from bayeskit_models.benchmarks.predictor import predictor_of
 from bayeskit_models.benchmarks.statistics import ALL, AUTO
 
@@ -58,6 +59,9 @@ def simulate_rows(
     frame = _labels(spec, statistics, cell, member)
     if spec.law.linear:
         return Simulation(_continuous(spec, frame, found.unit, x, own, n, rng), values)
+    if spec.law.ends:
+        low, high = found.cuts[0, benchmark].T
+        return Simulation(_with_ends(spec, frame, (x, low, high, own), n, rng), values)
     k = spec.law.counts(rng, x, n, found.chance[benchmark], own if spec.law.parameter else None)
     return Simulation(_counted(spec, frame, k, n), values)
 
@@ -127,6 +131,14 @@ def _continuous(
     square = np.bincount(each, (score - mean[each]) ** 2, len(frame))
     sd = np.sqrt(square / np.maximum(n - 1, 1))
     return frame.assign(**{spec.score: mean, spec.sd: sd, spec.column_of("trials"): n})
+
+
+def _with_ends(
+    spec: BenchmarkVariance, frame: pd.DataFrame, law: tuple[FloatArray, ...], n: NDArray[np.int64], rng: np.random.Generator
+) -> pd.DataFrame:
+    """One row for each score from 0 to 1, at the cells' predictors, cuts and precisions."""
+    score = draw_scores(rng, *(np.repeat(part, n) for part in law))
+    return _repeated(spec, frame, n)[0].assign(**{spec.score: score})
 
 
 def _repeated(spec: BenchmarkVariance, frame: pd.DataFrame, n: NDArray[np.int64]) -> tuple[pd.DataFrame, NDArray[np.int64]]:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from bayeskit.errors import DataError
 from bayeskit_models.benchmarks.assumptions import check_chance
 from bayeskit_models.benchmarks.centring import centring_weights, ratio_weight
-from bayeskit_models.benchmarks.families import FAMILIES, RATIO
+from bayeskit_models.benchmarks.families import FAMILIES, RATIO, SUMS
+from bayeskit_models.benchmarks.ordered_scores import ordered_sums
 from bayeskit_models.benchmarks.training import last_checkpoints, steps_of, totals_by_checkpoint
 
 if TYPE_CHECKING:
@@ -157,6 +158,8 @@ def _cells(
     }  # fmt: skip
     if spec.law.linear:
         return out | _sums(spec, code, score, trials, place)
+    if spec.law.ends:
+        return out | ordered_sums(score, place)
     over = np.flatnonzero(score > trials)
     if len(over):
         raise DataError(
@@ -217,7 +220,7 @@ def fold_units(
     """
     units = len(benchmark)
     size = np.bincount(cells["unit"], minlength=units)
-    sums = ("column", *(name for name in ("k", "n", "total", "square") if name in cells))
+    sums = ("column", *(name for name in SUMS if name in cells))
     ptr = np.concatenate([[0], np.cumsum(size)])
     marks = []
     for salt in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F):
@@ -272,8 +275,8 @@ def _centring(integrated: str, benchmarks: int, data: dict[str, Any]) -> dict[st
     model[home], benchmark[home] = data["column_model"][1][column], data["column_benchmark"][1][column]
     seen = np.bincount(home, n, size)
     there = seen > 0.0
-    if "k" in data:
-        share = (np.bincount(home, weight * data["k"][1], size) + 0.5) / (seen + 1.0)
+    if "square" not in data:
+        share = (np.bincount(home, weight * data["k" if "k" in data else "total"][1], size) + 0.5) / (seen + 1.0)
         y, error = np.log(share / (1.0 - share)), 1.0 / ((seen + 1.0) * share * (1.0 - share))
     else:
         y = np.bincount(home, weight * data["total"][1], size) / np.maximum(seen, 1.0)

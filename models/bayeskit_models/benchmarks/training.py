@@ -90,7 +90,7 @@ def _curve(fit: BenchmarkFit, statistics: xr.Dataset, model: int, benchmark: int
     if seen.sum() < 5:
         return None
     scale = fit.dials["curve_flexibility.scale"]
-    if fit.spec.law.linear:
+    if not fit.spec.law.counted:
         return curve_of_values(steps[seen], total[seen] / trials[seen], scale=scale, label=label)
     return curve_of_counts(steps[seen], total[seen], trials[seen], scale=scale, label=label)
 
@@ -133,7 +133,7 @@ def _runs(fit: BenchmarkFit, model: str, benchmark: str) -> dict[str, float]:
         of_unit[statistics["member_unit"].values] = np.searchsorted(known, mine)
         run = of_unit[statistics["cell_unit"].values]
     size = statistics.sizes["run"]
-    total = np.bincount(run, weight * statistics["total" if fit.spec.law.linear else "k"].values, size)
+    total = np.bincount(run, weight * statistics[fit.spec.law.total].values, size)
     trials = np.bincount(run, weight * statistics["n"].values, size)
     labels = statistics["seed_label"].values.astype(str)[statistics["run_seed"].values]
     mine = (statistics["run_model"].values == m) & (statistics["run_benchmark"].values == b) & (trials > 0.0)

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayeskit_models.benchmarks.families import SUMS
 from bayeskit_models.benchmarks.predictor import pooled, predictor_of
 from bayeskit_models.benchmarks.shares import without_shares
 
@@ -95,7 +96,7 @@ def drop_units(statistics: xr.Dataset, by: str, places: NDArray[np.int64]) -> xr
         keep = np.setdiff1d(np.arange(statistics.sizes["member"]), places)
         return statistics.assign(unit_weight=(("unit",), weight)).isel(member=keep).assign_attrs(statistics.attrs)
     gone = np.isin(_home(statistics, by)[1], places)
-    sums = [name for name in ("k", "n", "total", "square") if name in statistics]
+    sums = [name for name in SUMS if name in statistics]
     return statistics.assign({name: (("cell",), np.where(gone, 0.0, statistics[name].values)) for name in sums})
 
 

@@ -64,6 +64,9 @@ def _one(fit: BenchmarkFit, place: int, scale: str) -> Components:
         return link_components(centre + spread * eta, within=within, label=label, units="squared score", **sds)
     if scale == "link":
         return link_components(eta, **sds)
+    if fit.spec.law.ends:
+        low, high = found.cuts[take, place].T
+        return score_components(eta, ends=(low, high, own), **sds)
     out = score_components(eta, chance=float(found.chance[place]), **sds)
     if fit.spec.family != "beta_binomial":
         return out
