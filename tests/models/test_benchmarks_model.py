@@ -111,6 +111,7 @@ FAMILIES = {
     "interaction": {"interaction": True},
     "beta_binomial": {"family": "beta_binomial"},
     "gaussian": {"family": "gaussian", "unit": (0.0, 1.0), "interaction": True},
+    "ordered_beta": {"family": "ordered_beta", "interaction": True},
 }
 
 
@@ -151,11 +152,23 @@ def cell_likelihood(name, statistics, one, c, x):
         noise = one.own[0, 0]
         far = (mean - x) ** 2
         return np.exp(-0.5 * n * (far - far.min()) / noise**2), x  # up to a constant
+    if name == "ordered_beta":
+        cell = {k: statistics[k].values[c] for k in ("zeros", "ones", "inside", "log_score", "log_rest")}
+        return ordered_beta_likelihood(cell, *one.cuts[0, 0], one.own[0, 0], x)
     k, p = statistics["k"].values[c], special.expit(x)
     if name == "beta_binomial":
         a, b = p * one.own[0, 0], (1.0 - p) * one.own[0, 0]
         return np.exp(special.betaln(a + k, b + n - k) - special.betaln(a, b)), (a + k) / (a + b + n)
     return p**k * (1.0 - p) ** (n - k), p
+
+
+def ordered_beta_likelihood(cell, low, high, precision, x):
+    p, between = special.expit(x), special.expit(x - low) - special.expit(x - high)
+    a, b = p * precision, special.expit(-x) * precision
+    log = cell["zeros"] * special.log_expit(low - x) + cell["ones"] * special.log_expit(x - high)
+    log = log + cell["inside"] * (np.log(between) - special.betaln(a, b))
+    log = log + (a - 1.0) * cell["log_score"] + (b - 1.0) * cell["log_rest"] if cell["inside"] else log
+    return np.exp(log - log.max()), special.expit(x - high) + between * p  # up to a constant
 
 
 @pytest.fixture(scope="module")

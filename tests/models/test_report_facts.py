@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -101,7 +103,7 @@ def test_intervals_give_no_kaplan_meier_curve():
     assert sum(v for k, v in spec.data_facts(statistics).items() if "censored" in k or "interval" in k) <= len(table)
 
 
-@pytest.mark.parametrize("family", ["binomial", "gaussian"])
+@pytest.mark.parametrize("family", ["binomial", "gaussian", "ordered_beta"])
 def test_benchmarks(family):
     spec = BenchmarkVariance(family=family, benchmark="benchmark", **({"unit": (2.0, 3.0)} if family == "gaussian" else {}))
     table = spec.simulate(3, models=3, benchmarks=2, items=20).table
@@ -109,6 +111,9 @@ def test_benchmarks(family):
     assert facts["trials"] == len(table) and facts["distinct items"] == 40
     for (model, benchmark), mean in table.groupby(["model", "benchmark"])["score"].mean().items():
         assert found[f"mean score of {model} on {benchmark}"] == pytest.approx(mean)
+    if family == "ordered_beta":
+        for (benchmark, part), end in product(table.groupby("benchmark"), (0, 1)):
+            assert found[f"share of scores of {end} on {benchmark}"] == pytest.approx((part["score"] == end).mean())
     for benchmark, part in table.groupby("benchmark"):
         spread = part.groupby("item")["score"].mean().std(ddof=0)
         assert found[f"standard deviation of items on {benchmark}"] == pytest.approx(spread)

@@ -32,11 +32,13 @@ _MEANS = {
 _CUTS = {
     "cut_low": (
         "The log odds at which a score of 0 is as likely as not are within four of -1: zeros take over where scores inside "
-        "would be low.", Prior("Normal", dims=("benchmark",), mu=-1.0, sigma=2.0),
+        "would be low.",
+        Prior("Normal", dims=("benchmark",), mu=-1.0, sigma=2.0),
     ),
     "cut_width": (
         "The log odds at which a score of 1 is as likely as not are half of one to eight above those of a score of 0: from "
-        "scores that are mostly 0 or 1 to scores that hardly ever are.", Prior("LogNormal", dims=("benchmark",), mu=0.7, sigma=0.7),
+        "scores that are mostly 0 or 1 to scores that hardly ever are.",
+        Prior("LogNormal", dims=("benchmark",), mu=0.7, sigma=0.7),
     ),
 }  # fmt: skip
 
@@ -141,8 +143,8 @@ def _family(spec: BenchmarkVariance) -> Assumption:
         "binomial": "Given everything that is named below, each answer is right or wrong by an independent chance.",
         "beta_binomial": "Given everything that is named below, answers of one model to one item are alike beyond chance.",
         "gaussian": "Given everything that is named below, scores are normal.",
-        "ordered_beta": "Given everything that is named below, one predictor says how often scores are 0 or 1 and what they are "
-        "between.",
+        "ordered_beta": "Given everything that is named below, one predictor says how often scores are 0 or 1 and what "
+        "they are between.",
     }
     choices = tuple(name for name, law in FAMILIES.items() if law.statistics == spec.law.statistics)
     return Assumption("family", words[spec.family], "structural", setting="family", alternatives=choices)

@@ -4,9 +4,10 @@ The model is additive in logits, but people read scores. Given parameters, the s
 
     p = chance + (1 - chance) / (1 + exp(-(eta_m + cluster + item + model_item + run + template + model_template)))
 
-(or another function of the sum in the brackets, for scores with ends) with independent normal effects, and the analysis of variance of p over them has a component for every facet and for what facets
-do together (Sobol 1993; Brennan 2001, Generalizability Theory). Where a facet's effect is kept and the others are averaged
-over, both parts are normal, so every component needs two nested one-dimensional averages and no simulation.
+(for scores with ends: as `ordered_scores` says) with independent normal effects, and the analysis of variance of p over
+them has a component for every facet and for what facets do together (Sobol 1993; Brennan 2001, Generalizability Theory). Where
+a facet's effect is kept and the others are averaged over, both parts are normal, so every component needs two nested
+one-dimensional averages and no simulation.
 
 Models are a sample of models: variances between them divide by M - 1, and what items do to all models is the mean covariance of
 two different ones. Hence components mean what mean squares estimate (`moments_of_counts`). Runs are nested in models: `run` is

@@ -145,8 +145,8 @@ FAMILIES = {
     "ordered_beta": Family(
         "ordered_beta", "ordered_beta", ("zeros", "ones", "inside", "log_score", "log_rest"), "precision",
         Prior("LogNormal", mu=1.6, sigma=1.0),
-        sentence="Scores of one cell that are neither 0 nor 1 follow a beta law, whose two parameters sum to 0.7 to 35: about a "
-        "half they have a standard deviation of 0.08 to 0.38.",
+        sentence="Scores of one cell that are neither 0 nor 1 follow a beta law, whose two parameters sum to 0.7 to 35: about "
+        "a half they have a standard deviation of 0.08 to 0.38.",
         ratio_sentence="The precision differs between benchmarks by a factor of 1.6 or so.", ends=True,
     ),
 }  # fmt: skip

@@ -19,6 +19,7 @@ from bayeskit_models.benchmarks.snr import sd_factors
 __all__ = [
     "all_or_nothing",
     "few_runs",
+    "kinds_of_scores",
     "near_chance",
     "repeated_samples",
     "single_samples",
@@ -31,6 +32,7 @@ IntArray = NDArray[np.int64]
 _FREEDOM = 4  # degrees of freedom that a seed sd should rest on: five runs of one model, or two of four models
 _ERRORS = 2.0  # standard errors from chance
 _CELLS = 20  # cells with two samples or more from which their agreement says something
+_KINDS = 5  # zeros, ones and scores inside from which the law of scores with ends can be told
 _LISTED = 20  # rows of a table
 
 
@@ -233,6 +235,30 @@ def repeated_samples(model: ArrayLike, successes: ArrayLike, trials: ArrayLike, 
         "that it saw several independent ones. Draw at the temperature that is used to learn how answers vary."
     )
     return CheckResult("repeats", Status.WARN, text, advice, _listed(rows))
+
+
+def kinds_of_scores(zeros: float, ones: float, inside: float) -> CheckResult:
+    """Warn where scores from 0 to 1 hardly ever are at an end, or between the ends, so that the prior says where the cuts are.
+
+    Parameters
+    ----------
+    zeros, ones, inside : float
+        Numbers of scores that are 0, 1 and between.
+    """
+    text = f"{zeros:g} scores are 0, {ones:g} are 1 and {inside:g} lie between (at least {_KINDS} of each needed)."
+    if min(zeros, ones, inside) >= _KINDS:
+        return CheckResult("kinds_of_scores", Status.PASS, text)
+    if inside < _KINDS:
+        advice = (
+            "How scores between 0 and 1 fall is known from the prior: take family='binomial' if scores are right or wrong, "
+            "which asks for fewer parameters; else read how the answer moves with the priors of the cuts and of the precision."
+        )
+    else:
+        advice = (
+            "Where the cut to an end lies that is hardly ever reached is known from the prior alone. Scores hardly depend on "
+            "it; if neither end is reached, family='gaussian' asks for fewer parameters."
+        )
+    return CheckResult("kinds_of_scores", Status.WARN, text, advice)
 
 
 def _of_model(

@@ -281,7 +281,7 @@ class BenchmarkVariance(ModelBuilder):
         return data_facts_of(statistics)
 
     def test_quantities(self, statistics: xr.Dataset, observed: xr.Dataset) -> dict[str, float]:
-        """Mean scores by model and benchmark, and how much items differ."""
+        """Mean scores by model and benchmark, shares of scores at their ends, and how much items differ."""
         return test_quantities_of(self, statistics)
 
     def limits(self) -> tuple[str, ...]:
@@ -399,8 +399,8 @@ def _check_scores(spec: BenchmarkVariance) -> None:
         )
     if spec.law.ends and spec.trials is not None:
         raise SpecificationError(
-            f"trials={spec.trials!r}: family='ordered_beta' reads one score a row, for how often it is 0, 1 or between is not in "
-            f"a total. Give the single scores, or, for counts of right answers, a family of counts {counts}."
+            f"trials={spec.trials!r}: family='ordered_beta' reads one score a row, for a total does not say how often it is "
+            f"0, 1 or between. Give the single scores, or, for counts of right answers, a family of counts {counts}."
         )
     of = "reads single scores from 0 to 1" if spec.law.ends else f"is one of counts {counts}"
     for name in ("sd", "unit"):

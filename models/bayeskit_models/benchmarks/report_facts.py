@@ -50,7 +50,7 @@ def data_facts_of(statistics: xr.Dataset) -> dict[str, int | float | str]:
 
 
 def test_quantities_of(spec: BenchmarkVariance, statistics: xr.Dataset) -> dict[str, float]:
-    """Mean scores by model and benchmark, and how much items differ."""
+    """Mean scores by model and benchmark, shares of scores at their ends, and how much items differ."""
     weight = statistics["unit_weight"].values[statistics["cell_unit"].values]
     trials, total = statistics["n"].values, statistics[spec.law.total].values
     middle, unit = statistics["unit_of_score"].values if spec.law.linear else (0.0, 1.0)
@@ -64,10 +64,24 @@ def test_quantities_of(spec: BenchmarkVariance, statistics: xr.Dataset) -> dict[
     with np.errstate(invalid="ignore", divide="ignore"):
         means = middle + unit * np.bincount(place, weight * total, len(names)) / many
     out = {f"mean score{name}": float(v) for name, v, n in zip(names, means, many, strict=True) if n > 0}
+    if spec.law.ends:
+        out |= _ends(statistics, weight, benchmark, benchmarks)
     if statistics.attrs["integrated"] == "item":
         home = statistics["unit_benchmark"].values
         for b, name in enumerate(benchmarks):
             out[f"standard deviation of items{_pair(ALL, name)}"] = float(unit) * _spread(statistics, trials, total, home == b)
+    return out
+
+
+def _ends(
+    statistics: xr.Dataset, weight: NDArray[np.float64], benchmark: NDArray[np.int64], labels: list[str]
+) -> dict[str, float]:
+    """Shares of scores that are 0, and 1, by benchmark."""
+    out = {}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for end, name in ((0, "zeros"), (1, "ones")):
+            many, found = (np.bincount(benchmark, weight * statistics[k].values, len(labels)) for k in ("n", name))
+            out |= {f"share of scores of {end}{_pair(ALL, b)}": float(v) for b, v in zip(labels, found / many, strict=True)}
     return out
 
 

@@ -13,6 +13,7 @@ from bayeskit.verdict import CheckResult, Status
 from bayeskit_models.benchmarks.guard_rails import (
     all_or_nothing,
     few_runs,
+    kinds_of_scores,
     near_chance,
     repeated_samples,
     single_samples,
@@ -57,6 +58,11 @@ def table_checks(statistics: xr.Dataset, predictor: Predictor) -> tuple[CheckRes
     if items:
         out.append(single_samples(trials))
         out.append(_each(statistics, benchmark, lambda b, at: unequal_items(model[at], member[at], trials[at], models)))
+    if "inside" in statistics:
+        kinds = [statistics[name].values[cell] for name in ("zeros", "ones", "inside")]
+        total = statistics["total"].values[cell]
+        out.append(_each(statistics, benchmark, lambda b, at: kinds_of_scores(*(float(kind[at].sum()) for kind in kinds))))
+        out.append(_each(statistics, benchmark, lambda b, at: all_or_nothing(model[at], total[at], trials[at], models)))
     if "k" not in statistics:
         return tuple(out)
     successes = statistics["k"].values[cell]
