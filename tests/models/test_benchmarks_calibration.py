@@ -51,6 +51,28 @@ def test_overdispersed_counts_are_calibrated():
     assert_calibrated(spec.calibrate(simulations=20, models=4, items=20, samples=4, **SBC), 3)
 
 
+def test_scores_with_ends_are_calibrated():
+    """Three models on ten items, one score each: 60 simulations."""
+    spec = BenchmarkVariance(family="ordered_beta")
+    assert_calibrated(spec.calibrate(simulations=60, models=3, items=10, **SBC), 5)
+
+
+@dataclass(frozen=True)
+class _Squeezed(BenchmarkVariance):
+    """Moves zeros and ones inside before the fit, as is done to use a beta law (Smithson and Verkuilen 2006)."""
+
+    def simulate(self, rng=None, **settings):
+        made = BenchmarkVariance(family="ordered_beta").simulate(rng, **settings)
+        n = len(made.table)
+        return replace(made, table=made.table.assign(score=(made.table["score"] * (n - 1) + 0.5) / n))
+
+
+def test_ends_that_are_moved_inside_are_seen():
+    found = _Squeezed(family="ordered_beta").calibrate(simulations=20, models=3, items=10, confirm=False, **SBC)
+    print(found)
+    assert found.outside
+
+
 @dataclass(frozen=True)
 class _Planted(BenchmarkVariance):
     """Fits rows that another model made: four answers to an item, of which models know more than its difficulty."""

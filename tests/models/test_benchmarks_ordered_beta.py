@@ -115,6 +115,48 @@ def test_gradients_are_differences_of_the_value(inner):
                 assert found[1 + place][at] == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=2e-6, rel=1e-6)
 
 
+def plain_graph(given, symbols):
+    """The same log likelihood as a graph of plain operations: every cell on a fixed grid of its unit's effect (and inside)."""
+    import pytensor.tensor as pt
+
+    eta, shift, sd, inner, low, high, precision = symbols
+    z, u = np.linspace(-12.0, 12.0, 601), np.linspace(-8.5, 8.5, 171)
+    total = 0.0
+    for i, weight in enumerate(given[9]):
+        psi = stats.norm.logpdf(z) + np.log(z[1] - z[0])
+        for c in range(*given[7][i : i + 2]):
+            zeros, ones, inside, log_score, log_rest = (row[c] for row in given[12:17])
+            x = eta[given[10][c]] + shift[i] + sd[0] * z
+            x = x[:, None] + inner[0] * u if given[3][0] else x
+            a, b = pt.sigmoid(x) * precision[0], pt.sigmoid(-x) * precision[0]
+            cell = -zeros * pt.softplus(x - low[0]) - ones * pt.softplus(high[0] - x)
+            cell += inside * pt.log(pt.sigmoid(x - low[0]) - pt.sigmoid(x - high[0]))
+            cell += inside * (pt.gammaln(precision[0]) - pt.gammaln(a) - pt.gammaln(b))
+            cell += (a - 1.0) * log_score + (b - 1.0) * log_rest if inside else 0.0
+            psi = psi + (pt.logsumexp(cell + stats.norm.logpdf(u) + np.log(u[1] - u[0]), axis=1) if given[3][0] else cell)
+        total += weight * pt.logsumexp(psi)
+    return total
+
+
+@pytest.mark.parametrize(("inner", "bound"), [(0.0, 1e-8), (0.6, 1e-7)])
+def test_gradients_are_those_of_a_plain_graph(inner, bound):
+    """Value and all gradients; the sum over an interaction ends at 8 standard deviations, hence its bound."""
+    import pytensor
+    import pytensor.tensor as pt
+
+    given = make(5, inner=inner, precision=6.0)
+    given[17] = np.full(1, 2.0)
+    symbols = [pt.dvector(f"x{i}") for i in range(FREE)]
+    total = plain_graph(given, symbols)
+    wanted = [i for i in range(FREE) if i != 3 or inner]
+    outputs = [total, *pytensor.grad(total, [symbols[i] for i in wanted])]
+    mode = pytensor.compile.mode.Mode(linker="py", optimizer=None)
+    exact = pytensor.function(symbols, outputs, mode=mode, on_unused_input="ignore")(*given[:FREE])
+    found = ordered_beta_kernel(*given)
+    for place, numbers in zip([-1, *wanted], exact, strict=True):
+        np.testing.assert_allclose(found[1 + place], numbers, rtol=bound, atol=bound)
+
+
 @pytest.mark.parametrize("inner", [0.0, 0.8])
 def test_shared_tables_give_what_own_nodes_give(inner):
     """One score a cell, most of them 0 or 1, so that cells repeat: value and gradients at 1e-8 of the largest entry."""
