@@ -34,7 +34,7 @@ __all__ = ["Components", "link_components", "score_components"]
 FloatArray = NDArray[np.float64]
 
 _POPULATION = "new models, items, runs and templates like these"
-Moments = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
+_Law = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 """Second moments of expected scores at linear predictors, given effects kept and averaged over; see `kept_moments`."""
 
 _ROUNDING = 1e-11  # a component of at most this size is the error of the sums
@@ -115,7 +115,7 @@ def kept_moments(eta, kept, rest, chance):  # type: ignore[no-untyped-def]
 class _Analysis:
     """Squared standard deviations of all effects, and the moments that any subset of them has when the others are averaged."""
 
-    def __init__(self, eta: FloatArray, squares: Mapping[str, FloatArray], law: Moments) -> None:
+    def __init__(self, eta: FloatArray, squares: Mapping[str, FloatArray], law: _Law) -> None:
         self.eta, self.squares, self.law = eta, squares, law
         self.models = eta.shape[1]
         self.found: dict[frozenset[str], FloatArray] = {}
