@@ -155,7 +155,7 @@ def _items(spec: BenchmarkVariance, statistics: xr.Dataset) -> list[Assumption]:
         if spec.law.linear:
             told = "The answer is about the items that the scores are means over: how items were chosen is not seen."
             return [Assumption("items", told, "structural", setting="items", alternatives=("random", "fixed"))]
-        if spec.family == "beta_binomial":
+        if spec.family == "beta_binomial" or spec.law.ends:
             return []
         told = (
             "All trials of a model on a benchmark have the same chance of success: without items, what answers to one item "

@@ -17,7 +17,7 @@ from scipy.special import expit
 from bayeskit.fused import fast_exp, kernel
 from bayeskit_models.benchmarks.normal_nodes import normal_nodes
 from bayeskit_models.benchmarks.score_moments import MOMENTS
-from bayeskit_models.benchmarks.scores import normal_nodes as standard_nodes
+from bayeskit_models.benchmarks.scores import standard_nodes
 
 __all__ = ["draw_scores", "expected_ordered_score", "ordered_moments", "ordered_sums", "ordered_within"]
 

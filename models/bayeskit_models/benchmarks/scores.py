@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["expected_score"]
+__all__ = ["expected_score", "standard_nodes"]
 
 FloatArray = NDArray[np.float64]
 
@@ -13,7 +13,7 @@ _EDGE = 8.5  # standard deviations: the rest of the normal law holds 2e-17
 _BLOCK = 4_000_000  # numbers that are worked on at a time
 
 
-def _nodes(largest_sd: float) -> tuple[FloatArray, FloatArray]:
+def standard_nodes(largest_sd: float) -> tuple[FloatArray, FloatArray]:
     """Nodes and weights of the standard normal for logistic functions of ``sd z``, sd up to `largest_sd`.
 
     The trapezoidal rule: its error is ``exp(-2 pi d / h)`` for a spacing h and a distance d to the nearest pole, which the
@@ -44,7 +44,7 @@ def expected_score(eta: ArrayLike, sd: ArrayLike, chance: ArrayLike = 0.0) -> Fl
     eta, sd, chance = np.broadcast_arrays(*(np.asarray(a, dtype=np.float64) for a in (eta, sd, chance)))
     flat, spread = eta.ravel(), sd.ravel()
     out = np.empty(flat.size)
-    z, weight = _nodes(float(spread.max(initial=0.0)))
+    z, weight = standard_nodes(float(spread.max(initial=0.0)))
     step = max(1, _BLOCK // len(z))
     for start in range(0, flat.size, step):
         here = slice(start, start + step)
