@@ -168,7 +168,7 @@ class BenchmarkVariance(ModelBuilder):
             if self.sd is not None:
                 out.append(Column("sd", self.sd, "number", "the standard deviation of these scores", low=0.0))
         elif self.law.ends:
-            out.append(Column("score", self.score, "number", "the score, from 0 to 1", low=0.0, high=1.0, allow_missing=True))
+            out.append(Column("score", self.score, "number", "the score", low=0.0, high=1.0, allow_missing=True))
         elif self.trials is None:
             out.append(Column("score", self.score, "binary", "whether the answer was right", allow_missing=True))
         else:
