@@ -101,6 +101,15 @@ def rows(scores):
     return pd.DataFrame({"model": ["a", "b"] * 3, "item": ["i1", "i1", "i2", "i2", "i3", "i3"], "score": scores})
 
 
+def test_another_law_reads_the_same_column():
+    """The gaussian family is named as the alternative, and takes the table."""
+    table = rows([0.0, 1.0, 0.3, 0.2, 0.9, 0.0])
+    spec = BenchmarkVariance(family="ordered_beta")
+    family = next(a for a in spec.assumptions(spec.statistics(table)) if a.name == "family")
+    assert family.alternatives == ("gaussian", "ordered_beta")
+    assert BenchmarkVariance(family="gaussian").statistics(table)["n"].values.sum() == 6.0
+
+
 def test_what_is_kept_and_refused():
     spec = BenchmarkVariance(family="ordered_beta")
     found = spec.statistics(rows([0.0, 1.0, 0.3, None, 0.9, 0.0]))
@@ -153,6 +162,7 @@ def fit(made):
     return spec.fit(table, draws=300, tune=300, chains=2, seed=1, progress=False)
 
 
+@pytest.mark.slow
 def test_parameters_are_recovered(fit):
     """Intervals of 99.9 % hold the truth that made the table."""
     for name, true in TRUTH.items():
@@ -162,6 +172,7 @@ def test_parameters_are_recovered(fit):
             assert (low <= true).all() and (true <= high).all(), (name, true, low, high)
 
 
+@pytest.mark.slow
 def test_every_question_has_an_answer(fit, made):
     _, table = made
     means = table.groupby("model")["score"].mean()
@@ -174,18 +185,19 @@ def test_every_question_has_an_answer(fit, made):
     assert set(found.draws) == {"model", "item", "model_item", "within"} and (found["within"] > 0.0).all()
     assert "squared logits" in fit.components(scale="link").units
     assert fit.design(items=[40, 80]).table()["mde"].is_monotonic_decreasing and fit.stability().draws
-    names = {check.name: check.status for check in fit.verdict.checks}
+    names = {check.name: check.status for check in fit.verdict.results}
+    with pytest.raises(SpecificationError, match="right and wrong answers"):
+        fit.pass_at_k(3)
     assert names["kinds_of_scores"] is Status.PASS and names["quadrature"] is Status.PASS
 
 
-def test_questions_about_right_answers_are_refused(fit, made):
+def test_mean_squares_are_about_counts(made):
     spec, table = made
-    with pytest.raises(SpecificationError, match="right and wrong answers"):
-        fit.pass_at_k(3)
     with pytest.raises(SpecificationError, match="mean squares are taken of counts"):
         spec.moments(table)
 
 
+@pytest.mark.slow
 def test_its_report_has_its_law(fit, tmp_path):
     text = fit.report(tmp_path / "run.md", replicate=40).read_text(encoding="utf-8")
     for words in ("Beta with mean logistic(x)", "cut_width", "Leaderboard", "share of scores of 1", "lie between (at least 5"):

@@ -147,6 +147,8 @@ def _family(spec: BenchmarkVariance) -> Assumption:
         "they are between.",
     }
     choices = tuple(name for name, law in FAMILIES.items() if law.statistics == spec.law.statistics)
+    if spec.law.ends:
+        choices = ("gaussian", *choices)  # reads the same column, as numbers without ends
     return Assumption("family", words[spec.family], "structural", setting="family", alternatives=choices)
 
 
