@@ -52,9 +52,9 @@ def test_overdispersed_counts_are_calibrated():
 
 
 def test_scores_with_ends_are_calibrated():
-    """Three models on ten items, one score each: 60 simulations."""
+    """Three models on ten items, one score each: 100 simulations."""
     spec = BenchmarkVariance(family="ordered_beta")
-    assert_calibrated(spec.calibrate(simulations=60, models=3, items=10, **SBC), 5)
+    assert_calibrated(spec.calibrate(simulations=100, models=3, items=10, **SBC), 5)
 
 
 @dataclass(frozen=True)

@@ -147,8 +147,8 @@ def _family(spec: BenchmarkVariance) -> Assumption:
         "they are between.",
     }
     choices = tuple(name for name, law in FAMILIES.items() if law.statistics == spec.law.statistics)
-    if spec.law.ends:
-        choices = ("gaussian", *choices)  # reads the same column, as numbers without ends
+    if not spec.law.counted:
+        choices = ("gaussian", "ordered_beta")  # they read the same column, as any numbers or as numbers from 0 to 1
     return Assumption("family", words[spec.family], "structural", setting="family", alternatives=choices)
 
 
