@@ -69,7 +69,8 @@ def test_the_model_keeps_the_contract(installed):
     (line,) = (line for block in blocks("sh") for line in block.splitlines() if "BAYESKIT_CONTRACT" in line)
     example = shlex.split(line)[0].partition("=")[2]
     told = run(line[line.index("pytest ") :], {**installed, "BAYESKIT_CONTRACT": example}, ROOT)
-    assert re.search(r"^(2[5-9]|[3-9]\d) passed, \d+ deselected", told.splitlines()[-1].strip("= ")), told
+    found = re.fullmatch(r"(\d+) passed, \d+ deselected in .*", told.splitlines()[-1].strip("= "))
+    assert found and int(found[1]) >= 20, told
 
 
 @pytest.mark.slow
