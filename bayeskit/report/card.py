@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ from bayeskit.report.content import Block, Cell, Code, Note, Paragraph, Section,
 from bayeskit.report.diagram import dependency_diagram
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from bayeskit.assumptions import Assumption
     from bayeskit.fit import Fit
 
@@ -53,8 +56,34 @@ def card_section(fit: Fit) -> Section:
 
 
 def _entering(fit: Fit) -> dict[str, tuple[str, ...]]:
-    """What enters what; nothing where a run was saved without the statistics that its graph needs."""
-    return {} if fit.statistics is None else fit.spec.dependencies(fit.statistics)
+    """What enters what; nothing where a run was saved without its rows and no simulated table has the same structure."""
+    statistics = _stand_in(fit) if fit.statistics is None else fit.statistics
+    return {} if statistics is None else fit.spec.dependencies(statistics)
+
+
+def _stand_in(fit: Fit) -> xr.Dataset | None:
+    """Simulated statistics in the place of rows that were not saved.
+
+    What of the statistics decides over the form of a graph stands in their attributes, which are saved: where those agree,
+    so do the graphs, whatever the rows.
+    """
+    kept = fit.aggregate
+    try:
+        found = fit.spec.statistics(fit.spec.simulate(0).table)
+        same = kept is not None and _names(fit, found) == _names(fit, kept) and _structure(found) == _structure(kept)
+    except (BayeskitError, ValueError, KeyError):
+        return None
+    return found if same else None
+
+
+def _names(fit: Fit, statistics: xr.Dataset) -> list[str]:
+    return [a.name for a in fit.spec.assumptions(statistics)]
+
+
+def _structure(statistics: xr.Dataset) -> str:
+    """The attributes as text; those of a loaded run were JSON before."""
+    attributes = {str(k): v.tolist() if hasattr(v, "tolist") else v for k, v in statistics.attrs.items()}
+    return json.dumps(attributes, sort_keys=True, default=str)
 
 
 def _assumption_table(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
+from typing import ClassVar
 
 import examples
 import pytest
 
 from bayeskit.dependencies import dependencies
 from bayeskit.report import build_report
+from bayeskit.report.card import _entering
 from bayeskit.report.content import Figure
 from bayeskit.report.diagram import _placed, dependency_diagram
 from bayeskit.report.markdown import to_markdown
@@ -101,3 +104,24 @@ def test_every_format_of_a_report_tells_it(normal_fit):
     )
     assert [row[-1] for row in table["rows"]] == ["likelihood of data", "likelihood of data"]
     assert ",Enters,likelihood of data," in texts[".csv"]
+
+
+class Rows(examples.Regression):
+    """A model whose rows are not saved, and whose structure is known without them."""
+
+    row_dims: ClassVar[tuple[str, ...]] = ("row",)
+
+    def reduce(self, rows):
+        return super().reduce(rows).assign_attrs(law="normal")
+
+
+def test_a_run_without_its_rows_is_drawn_where_its_structure_is_that_of_simulated_ones():
+    spec = Rows()
+    statistics = spec.statistics(spec.simulate(1, n=9).table)
+    kept = spec.aggregated(statistics)
+    assert set(kept.data_vars) < set(statistics.data_vars)
+    expected = {"a": (), "b": (), "likelihood of data": ("a", "b", "noise")}
+    assert _entering(SimpleNamespace(spec=spec, statistics=statistics, aggregate=kept)) == expected
+    assert _entering(SimpleNamespace(spec=spec, statistics=None, aggregate=kept)) == expected
+    assert _entering(SimpleNamespace(spec=spec, statistics=None, aggregate=kept.assign_attrs(law="other"))) == {}
+    assert _entering(SimpleNamespace(spec=spec, statistics=None, aggregate=None)) == {}
