@@ -314,6 +314,15 @@ def test_every_command_has_examples_in_its_help():
         assert "\x1b" not in told
 
 
+def test_misspelt_commands_options_and_keys_of_a_file_are_suggested(table, tmp_path):
+    path = tmp_path / "spec.json"
+    path.write_text('{"model": "NormalNormal", "settings": {"gruop": "g"}}')
+    call = ("fit", "NormalNormal", str(table), "--out", str(tmp_path / "run.nc"))
+    assert "Did you mean 'group'?" in fault(*call, "--spec", str(path))
+    assert "'fit'" in fault("fitt")
+    assert "--seed" in fault(*call, "--sed", "1")
+
+
 def completed(*words):
     """What the shell offers for the last of the words, by the protocol of bash."""
     env = {"_BAYESKIT_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(["bayeskit", *words]), "COMP_CWORD": str(len(words))}
