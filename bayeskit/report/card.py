@@ -68,9 +68,11 @@ def _stand_in(fit: Fit) -> xr.Dataset | None:
     so do the graphs, whatever the rows.
     """
     kept = fit.aggregate
+    if kept is None:
+        return None
     try:
         found = fit.spec.statistics(fit.spec.simulate(0).table)
-        same = kept is not None and _names(fit, found) == _names(fit, kept) and _structure(found) == _structure(kept)
+        same = _names(fit, found) == _names(fit, kept) and _structure(found) == _structure(kept)
     except (BayeskitError, ValueError, KeyError):
         return None
     return found if same else None
