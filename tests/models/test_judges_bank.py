@@ -43,7 +43,7 @@ def gappy(paired_fit, paired_simulation):
 def exact_expectations(fit, table, values):
     """E[true level] of every answer given the verdicts, and of the absent one: by summing over all truths and nodes."""
     statistics, candidates, judges = fit.statistics, list(fit.candidates), [str(j) for j in fit.statistics["judge"].values]
-    nodes, log_weight = difficulty_nodes(len(candidates))
+    nodes, log_weight = difficulty_nodes(len(candidates), values["difficulty_scale"])
     location = row_location(values, 1).reshape(-1)
     share = np.exp(log_graded(location[:, None] - values["difficulty_scale"] * nodes, None))  # (K, Q, M)
     theta = judge_probabilities(fit.spec, values, statistics, fit.dials)[:, 0]  # (K, J, M, V)
@@ -85,7 +85,7 @@ def test_drawn_levels_have_these_expectations(gappy):
     error = drawn.std(0) / np.sqrt(len(drawn))
     assert (np.abs(drawn.mean(0) - exact_expectations(fit, table, values)) < 4 * error + 1e-12).all()
     further = np.array([_rest(found, 3, (4, 1), np.ones(1), rng) for _ in range(20_000)])
-    population = np.exp(difficulty_nodes(4)[1]) @ found.prior[:, :, 1].T
+    population = np.exp(difficulty_nodes(4, values["difficulty_scale"])[1]) @ found.prior[:, :, 1].T
     assert (np.abs(further.mean(0) - 3 * population) < 4 * further.std(0) / np.sqrt(len(further))).all()
 
 

@@ -15,7 +15,7 @@ from bayeskit.graph import build
 from bayeskit.prior_check import log_jacobian, log_prior
 from bayeskit_models.judges import JudgeSimplex, panel
 from bayeskit_models.judges import likelihood as lik
-from bayeskit_models.judges.difficulty import difficulty_nodes
+from bayeskit_models.judges.difficulty import difficulty_nodes, spacing
 from bayeskit_models.judges.estimands import log_graded, row_location
 from bayeskit_models.judges.kernel import answers_pointwise
 from bayeskit_models.judges.simulate import judge_probabilities
@@ -91,14 +91,14 @@ def test_paired_kernel_equals_the_plain_graph(levels, shift_rows):
     rng = np.random.default_rng(levels + shift_rows)
     vertices, shift, _, location, spread, gaps = parameters(rng, levels, 6, 3, shift_rows)
     data = answers_data(rng, levels, 6, 3)
-    nodes, log_weight = difficulty_nodes(4)
+    nodes, log_weight = difficulty_nodes(6, spread[0])
     values = [vertices, shift, location, spread, gaps][: 4 if levels == 2 else 5]
 
     def plain(vertices, shift, location, spread, gaps=None):
         level = lik.graded_levels(location[:, None] - spread * nodes, gaps)
         return plain_answers(spread_rows(plain_shifted(vertices, shift), 6), level, *data, log_weight)
 
-    kernel = panel.paired_kernel(vertices, shift, location, spread, gaps, *data, nodes, log_weight)
+    kernel = panel.paired_kernel(vertices, shift, location, spread, gaps, *data, np.array([spacing(6)]))
     assert_same(kernel[: 1 + len(values)], value_and_gradient(plain, values))
     # and the NumPy form of both halves
     log_theta = np.asarray(function([], plain_shifted(pt.constant(vertices), pt.constant(shift)), mode=quick_mode())())
@@ -205,7 +205,7 @@ def numpy_log_likelihood(spec, statistics, values, dials):
     if kind == "joint":
         level, weight = np.log(values["prevalence"]).reshape(len(log_theta), 1, -1), np.zeros(1)
     else:
-        nodes, weight = difficulty_nodes(statistics.sizes["candidate"])
+        nodes, weight = difficulty_nodes(statistics.sizes["candidate"], values["difficulty_scale"])
         location = row_location(values, strata).reshape(-1)
         eta = location[:, None] - values["difficulty_scale"] * nodes
         level = log_graded(eta, values["cut_gap"][None, None] if spec.levels > 2 else None)

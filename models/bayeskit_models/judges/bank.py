@@ -41,11 +41,14 @@ class Completion:
         Probability of each true level for each kind of answer at each node.
     prior : ndarray, shape (R, Q, M)
         The same for an answer without a verdict.
+    mass : ndarray, shape (Q,)
+        The same for an item without answers: the prior probability of each node.
     """
 
     node: FloatArray
     level: FloatArray
     prior: FloatArray
+    mass: FloatArray
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def items_of(statistics: xr.Dataset) -> int:
 def completion(fit: JudgeFit, values: dict[str, NDArray]) -> Completion:
     """Probabilities of difficulties and true levels given the verdicts, at one value of the variables."""
     statistics = fit._need_statistics("be asked for a bank of items")
-    nodes, log_weight = difficulty_nodes(statistics.sizes["candidate"])
+    nodes, log_weight = difficulty_nodes(statistics.sizes["candidate"], values["difficulty_scale"])
     location = row_location(values, statistics.sizes["stratum"]).reshape(-1)
     gaps = values["cut_gap"][None, None] if "cut_gap" in values else None
     log_prior = log_graded(location[:, None] - values["difficulty_scale"] * nodes, gaps)  # (R, Q, M)
@@ -87,7 +90,7 @@ def completion(fit: JudgeFit, values: dict[str, NDArray]) -> Completion:
     item = np.repeat(np.arange(len(pointer) - 1), np.diff(pointer))
     log_node = np.tile(log_weight, (len(pointer) - 1, 1))
     np.add.at(log_node, item, table[cells])
-    return Completion(_normalised(log_node)[0], level, np.exp(log_prior))
+    return Completion(_normalised(log_node)[0], level, np.exp(log_prior), np.exp(log_weight))
 
 
 def _normalised(logs: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -175,8 +178,7 @@ def _rest(found: Completion, items: int, sizes: tuple[int, int], weight: FloatAr
     """Sum of the true levels over further items of the population: difficulty and stratum drawn anew."""
     if items == 0:
         return np.zeros(sizes[0])
-    mass = np.exp(difficulty_nodes(sizes[0])[1])
-    node = rng.choice(len(mass), items, p=mass / mass.sum())
+    node = rng.choice(len(found.mass), items, p=found.mass / found.mass.sum())
     stratum = rng.choice(sizes[1], items, p=weight)
     row = np.arange(sizes[0])[:, None] * sizes[1] + stratum
     return np.asarray(_categorical(found.prior[row, node], rng).sum(1), dtype=float)

@@ -59,12 +59,18 @@ def row_shares(spec: JudgeSimplex, values: Mapping[str, np.ndarray], statistics:
         prevalence = np.asarray(values["prevalence"])
         return prevalence[..., None, :] if strata == 1 else prevalence
     location = row_location(values, strata)
-    nodes, log_weight = difficulty_nodes(statistics.sizes["candidate"])
+    spread = values["difficulty_scale"]
+    nodes, log_weight = difficulty_nodes(statistics.sizes["candidate"], float(np.max(spread)))
     gaps = np.asarray(values["cut_gap"])[..., None, None, :] if spec.levels > 2 else None
     shares = np.zeros((*location.shape, spec.levels))
     for node, mass in zip(nodes, np.exp(log_weight), strict=True):
-        eta = location - (values["difficulty_scale"] * node)[..., None, None]
-        shares += mass * np.exp(log_graded(eta, gaps))
+        eta = location - (spread * node)[..., None, None]
+        if gaps is None:  # the same in a fifth of the time
+            shares[..., 1] += 0.5 * mass * (1.0 + np.tanh(0.5 * eta))
+        else:
+            shares += mass * np.exp(log_graded(eta, gaps))
+    if gaps is None:
+        shares[..., 0] = 1.0 - shares[..., 1]
     return shares
 
 

@@ -11,7 +11,7 @@ from bayeskit import Graph
 from bayeskit_models.judges import likelihood as lik
 from bayeskit_models.judges import panel
 from bayeskit_models.judges.assumptions import is_binary
-from bayeskit_models.judges.difficulty import difficulty_nodes
+from bayeskit_models.judges.difficulty import spacing
 
 if TYPE_CHECKING:
     from bayeskit_models.judges.model import JudgeSimplex
@@ -33,9 +33,8 @@ def write_graph(spec: JudgeSimplex, graph: Graph) -> None:
     shift = _shift(graph)
     if kind == "paired":
         location, spread, gaps = _ability(graph)
-        nodes, log_weight = difficulty_nodes(graph.sizes["candidate"])
-        data = [graph.data(n) for n in _ANSWERS]
-        graph.likelihood(panel.paired(vertices, shift, location, spread, gaps, *data, nodes, log_weight))
+        step = np.array([spacing(graph.sizes["candidate"])])
+        graph.likelihood(panel.paired(vertices, shift, location, spread, gaps, *(graph.data(n) for n in _ANSWERS), step))
         return
     prevalence = graph.prior("prevalence", anchored=not is_binary(spec))
     if prevalence.ndim == 3:

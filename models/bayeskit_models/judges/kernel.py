@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from bayeskit.fused import all_numbers, fast_exp, fast_log, fused, kernel
+from bayeskit.fused import all_numbers, fast_exp, fast_log, fused, kernel, softplus_sigmoid
+from bayeskit_models.judges.difficulty import LANES
 
 _FLOOR = -1e5
 """Log probabilities below this count as this, so that differences stay numbers (a perfect judge has -inf)."""
-_LANES = 8
-"""Nodes are padded to a multiple of this: the loops over nodes are then whole vector registers."""
+_ITEMS = 64
+"""Items that are summed over their difficulty together."""
 
 
 @kernel
@@ -77,7 +78,7 @@ def answers_kernel(
     nodes = log_weight.size
     if not (all_numbers(log_theta) and all_numbers(log_level)):
         return np.nan, np.full(log_theta.shape, np.nan), np.full(log_level.shape, np.nan)
-    width = (nodes + _LANES - 1) // _LANES * _LANES
+    width = (nodes + LANES - 1) // LANES * LANES  # whole vector registers
     level = np.empty((rows, levels, width))
     level.fill(_FLOOR)
     for r in range(rows):
@@ -87,9 +88,9 @@ def answers_kernel(
     weight = np.empty(width)
     for q in range(width):
         weight[q] = log_weight[q] if q < nodes else 10.0 * _FLOOR  # padding never carries weight
-    table, share = _cell_tables(log_theta, level, cell_row, cell_scores, cell_gold)
-    value, d_table = _sum_items(table, weight, item_ptr, item_cell, item_count)
-    d_theta, d_level = _spread(d_table, share, log_theta.shape, cell_row, cell_scores, cell_gold)
+    value, d_theta, d_level = sum_answers(
+        log_theta, level, cell_row, cell_scores, cell_gold, item_ptr, item_cell, item_count, weight
+    )
     d_log_level = np.empty((rows, nodes, levels))
     for r in range(rows):
         for q in range(nodes):
@@ -99,86 +100,144 @@ def answers_kernel(
 
 
 @kernel
+def sum_answers(
+    log_theta, level, cell_row, cell_scores, cell_gold, item_ptr, item_cell, item_count, weight
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """`answers_kernel` with nodes last and checked: `level` and its gradient (R, M, Q), `weight` (Q,), Q a multiple of `LANES`.
+
+    `log_theta` and its gradient may have one row in place of R, for judges that treat all rows alike. No entry of `level` may
+    be below -1e5.
+    """
+    table, share = _cell_tables(log_theta, level, cell_row, cell_scores, cell_gold)
+    value, d_table = _sum_items(table, weight, item_ptr, item_cell, item_count)
+    d_theta, d_level = _spread(d_table, share, log_theta.shape, level.shape[0], cell_row, cell_scores, cell_gold)
+    return value, d_theta, d_level
+
+
+@kernel
 def _cell_tables(log_theta, level, cell_row, cell_scores, cell_gold):  # type: ignore[no-untyped-def]
     """Log probability of each cell at each node (C, Q), and the share of each true level in it (C, M, Q)."""
     cells, judges = cell_scores.shape
     levels, width = level.shape[1:]
     table = np.empty((cells, width))
     share = np.zeros((cells, levels, width))
+    judged = np.empty(levels)
     total = np.empty(width)
     for c in range(cells):
         r = cell_row[c]
+        s = r if log_theta.shape[0] > 1 else 0
         gold = cell_gold[c]
-        first, last = (gold, gold + 1) if gold >= 0 else (0, levels)
-        top, part = table[c], share[c]
-        top.fill(100.0 * _FLOOR)
-        for m in range(first, last):
-            judged = 0.0
-            for j in range(judges):
-                if cell_scores[c, j] >= 0:
-                    judged += max(log_theta[r, j, m, cell_scores[c, j]], _FLOOR)
+        top, part, of_row = table[c], share[c], level[r]
+        judged.fill(0.0)
+        for j in range(judges):
+            if cell_scores[c, j] >= 0:
+                for m in range(levels):
+                    judged[m] += max(log_theta[s, j, m, cell_scores[c, j]], _FLOOR)
+        if gold >= 0:
             for q in range(width):
-                part[m, q] = level[r, m, q] + judged
-                top[q] = max(top[q], part[m, q])
-        total.fill(0.0)
-        for m in range(first, last):
-            for q in range(width):
-                part[m, q] = fast_exp(part[m, q] - top[q])
-                total[q] += part[m, q]
-        for q in range(width):
-            top[q] += fast_log(total[q])
-            total[q] = 1.0 / total[q]
-        for m in range(first, last):
-            for q in range(width):
-                part[m, q] *= total[q]
+                top[q] = of_row[gold, q] + judged[gold]
+                part[gold, q] = 1.0
+        elif levels == 2:
+            _two_levels(of_row[0], of_row[1], judged[0], judged[1], top, part[0], part[1])
+        else:
+            _many_levels(of_row, judged, top, part, total)
     return table, share
 
 
 @kernel
+def _two_levels(low, high, judged_low, judged_high, top, share_low, share_high):  # type: ignore[no-untyped-def]
+    """Log sum over two levels and their shares, with one exponential and one logarithm a node."""
+    gain = judged_high - judged_low
+    for q in range(top.size):
+        more, share = softplus_sigmoid(high[q] - low[q] + gain)
+        top[q] = low[q] + judged_low + more
+        share_high[q] = share
+        share_low[q] = 1.0 - share
+
+
+@kernel
+def _many_levels(level, judged, top, share, total):  # type: ignore[no-untyped-def]
+    """Log sum over the levels and their shares; `total` is scratch."""
+    levels, width = level.shape
+    top.fill(100.0 * _FLOOR)
+    for m in range(levels):
+        for q in range(width):
+            share[m, q] = level[m, q] + judged[m]
+            top[q] = max(top[q], share[m, q])
+    total.fill(0.0)
+    for m in range(levels):
+        for q in range(width):
+            share[m, q] = fast_exp(share[m, q] - top[q])
+            total[q] += share[m, q]
+    for q in range(width):
+        top[q] += fast_log(total[q])
+        total[q] = 1.0 / total[q]
+    for m in range(levels):
+        for q in range(width):
+            share[m, q] *= total[q]
+
+
+@kernel
 def _sum_items(table, weight, item_ptr, item_cell, item_count):  # type: ignore[no-untyped-def]
-    """Sum the difficulty out of every item; give the value and its gradient with respect to the table."""
+    """Sum the difficulty out of every item; give the value and its gradient with respect to the table.
+
+    Some items at a time: the exponential of one item alone would have to wait for its sums, and the next item for it.
+    """
     cells, width = table.shape
     d_table = np.zeros((cells, width))
-    u = np.empty(width)
+    mass, top, total = np.empty((_ITEMS, width)), np.empty(_ITEMS), np.empty(_ITEMS)
+    flat = mass.reshape(_ITEMS * width)
     value = 0.0
-    for i in range(item_count.size):
-        start, stop = item_ptr[i], item_ptr[i + 1]
-        for q in range(width):
-            u[q] = weight[q]
-        for a in range(start, stop):
-            c = item_cell[a]
+    for first in range(0, item_count.size, _ITEMS):
+        count = item_count[first : first + _ITEMS]
+        for k in range(count.size):
+            u = mass[k]
             for q in range(width):
-                u[q] += table[c, q]
-        top = u[0]
-        for q in range(width):
-            top = max(top, u[q])
-        total = 0.0
-        for q in range(width):
-            u[q] = fast_exp(u[q] - top)
-            total += u[q]
-        value += item_count[i] * (top + fast_log(total))
-        scale = item_count[i] / total
-        for q in range(width):
-            u[q] *= scale
-        for a in range(start, stop):
-            c = item_cell[a]
+                u[q] = weight[q]
+            for a in range(item_ptr[first + k], item_ptr[first + k + 1]):
+                c = item_cell[a]
+                for q in range(width):
+                    u[q] += table[c, q]
+            largest = u[0]
             for q in range(width):
-                d_table[c, q] += u[q]
+                largest = max(largest, u[q])
+            for q in range(width):
+                u[q] -= largest
+            top[k] = largest
+        for x in range(count.size * width):
+            flat[x] = fast_exp(flat[x])
+        for k in range(count.size):
+            together = 0.0
+            for q in range(width):
+                together += mass[k, q]
+            total[k] = together
+        for k in range(count.size):
+            value += count[k] * (top[k] + fast_log(total[k]))
+            total[k] = count[k] / total[k]
+        for k in range(count.size):
+            u = mass[k]
+            for q in range(width):
+                u[q] *= total[k]
+            for a in range(item_ptr[first + k], item_ptr[first + k + 1]):
+                c = item_cell[a]
+                for q in range(width):
+                    d_table[c, q] += u[q]
     return value, d_table
 
 
 @kernel
-def _spread(d_table, share, shape, cell_row, cell_scores, cell_gold):  # type: ignore[no-untyped-def]
+def _spread(d_table, share, shape, rows, cell_row, cell_scores, cell_gold):  # type: ignore[no-untyped-def]
     """Carry the gradient of the table back to the log probabilities of judges and levels.
 
     A cell's gradient is divided among the true levels by their share.
     """
-    rows, judges, levels, scores = shape
+    judge_rows, judges, levels, scores = shape
     cells, width = d_table.shape
-    d_theta = np.zeros((rows, judges, levels, scores))
+    d_theta = np.zeros((judge_rows, judges, levels, scores))
     d_level = np.zeros((rows, levels, width))
     for c in range(cells):
         r = cell_row[c]
+        s = r if judge_rows > 1 else 0
         gold = cell_gold[c]
         first, last = (gold, gold + 1) if gold >= 0 else (0, levels)
         for m in range(first, last):
@@ -189,7 +248,7 @@ def _spread(d_table, share, shape, cell_row, cell_scores, cell_gold):  # type: i
                 total += d
             for j in range(judges):
                 if cell_scores[c, j] >= 0:
-                    d_theta[r, j, m, cell_scores[c, j]] += total
+                    d_theta[s, j, m, cell_scores[c, j]] += total
     return d_theta, d_level
 
 

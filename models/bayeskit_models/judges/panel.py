@@ -14,12 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from bayeskit.fused import all_numbers, fused, kernel
-from bayeskit_models.judges.kernel import answers_kernel
+from bayeskit.fused import all_numbers, fused, kernel, softplus_sigmoid
+from bayeskit_models.judges import difficulty
+from bayeskit_models.judges.kernel import sum_answers
 
 __all__ = ["joint", "marginal", "monotone", "paired"]
 
 _TINY = 1e-300
+_FLOOR = -1e5  # the least log probability of a level
+_REACH = difficulty.REACH
+_node_count: Any = kernel(difficulty.node_count)
 
 
 @kernel
@@ -52,159 +56,150 @@ def _tails(row):  # type: ignore[no-untyped-def]
 def _shifted(vertices, shift):  # type: ignore[no-untyped-def]
     """Log probabilities of scores after a shift of the cumulative logits: `likelihood.shifted` as a loop.
 
-    A shift without rows is none: judges treat all rows alike.
+    A shift without rows is none: judges treat all rows alike. The second result, for `_shifted_back`, holds the shifted
+    P(score > l), l = 1..V-1.
     """
     rows = shift.shape[0]
     judges, levels, scores = vertices.shape
     out = np.empty((max(rows, 1), judges, levels, scores))
-    if rows == 0:
-        for j in range(judges):
-            for m in range(levels):
-                for v in range(scores):
-                    out[0, j, m, v] = np.log(max(vertices[j, m, v], _TINY))
-        return out
+    chance = np.empty((rows, judges, levels, scores - 1))
     for j in range(judges):
         for m in range(levels):
-            upper, lower = _tails(vertices[j, m])
-            for r in range(rows):
+            for v in range(scores):
+                out[0, j, m, v] = np.log(max(vertices[j, m, v], _TINY))
+            for r in range(1, rows):
                 for v in range(scores):
-                    out[r, j, m, v] = np.log(max(vertices[j, m, v], _TINY))
+                    out[r, j, m, v] = out[0, j, m, v]
+            if rows > 0:
+                upper, lower = _tails(vertices[j, m])
                 for l in range(scores - 1):  # noqa: E741
-                    c = np.log(upper[l]) - np.log(lower[l]) + shift[r, j, m]
-                    out[r, j, m, l + 1] += -_softplus(-c) - np.log(upper[l])
-                    out[r, j, m, l] += -_softplus(c) - np.log(lower[l])
-    return out
+                    above, below = np.log(upper[l]), np.log(lower[l])
+                    for r in range(rows):
+                        c = above - below + shift[r, j, m]
+                        soft, chance[r, j, m, l] = softplus_sigmoid(c)
+                        out[r, j, m, l + 1] += c - soft - above
+                        out[r, j, m, l] += -soft - below
+    return out, chance
 
 
 @kernel
-def _shifted_back(d_out, vertices, shift):  # type: ignore[no-untyped-def]
+def _shifted_back(d_out, chance, vertices, shift):  # type: ignore[no-untyped-def]
     """Gradient of `_shifted` with respect to vertices and shift."""
     rows = shift.shape[0]
     judges, levels, scores = vertices.shape
     d_vertices, d_shift = np.zeros(vertices.shape), np.zeros(shift.shape)
-    if rows == 0:
-        for j in range(judges):
-            for m in range(levels):
-                for v in range(scores):
-                    d_vertices[j, m, v] = d_out[0, j, m, v] / max(vertices[j, m, v], _TINY)
-        return d_vertices, d_shift
-    d_upper, d_lower = np.empty(scores - 1), np.empty(scores - 1)
     for j in range(judges):
         for m in range(levels):
-            upper, lower = _tails(vertices[j, m])
-            d_upper.fill(0.0)
-            d_lower.fill(0.0)
-            for r in range(rows):
-                for v in range(scores):
-                    d_vertices[j, m, v] += d_out[r, j, m, v] / max(vertices[j, m, v], _TINY)
+            for v in range(scores):
+                total = 0.0
+                for r in range(d_out.shape[0]):
+                    total += d_out[r, j, m, v]
+                d_vertices[j, m, v] = total / max(vertices[j, m, v], _TINY)
+            if rows > 0:
+                upper, lower = _tails(vertices[j, m])
                 for l in range(scores - 1):  # noqa: E741
-                    u = _sigmoid(np.log(upper[l]) - np.log(lower[l]) + shift[r, j, m])
-                    above, below = d_out[r, j, m, l + 1], d_out[r, j, m, l]
-                    d_c = above * (1.0 - u) - below * u
-                    d_shift[r, j, m] += d_c
-                    d_upper[l] += (d_c - above) / upper[l]
-                    d_lower[l] += (-d_c - below) / lower[l]
-            for l in range(scores - 1):  # noqa: E741
-                for v in range(scores):
-                    d_vertices[j, m, v] += d_upper[l] if v > l else d_lower[l]
+                    d_upper, d_lower = 0.0, 0.0
+                    for r in range(rows):
+                        u, above, below = chance[r, j, m, l], d_out[r, j, m, l + 1], d_out[r, j, m, l]
+                        d_c = above * (1.0 - u) - below * u
+                        d_shift[r, j, m] += d_c
+                        d_upper += d_c - above
+                        d_lower += -d_c - below
+                    for v in range(scores):
+                        d_vertices[j, m, v] += d_upper / upper[l] if v > l else d_lower / lower[l]
     return d_vertices, d_shift
 
 
 @kernel
+def _difficulty_grid(spread, step):  # type: ignore[no-untyped-def]
+    """Nodes and log weights of a standardised difficulty: `difficulty.difficulty_nodes` as a loop."""
+    count = _node_count(spread, step)
+    nodes, log_weight, total = np.empty(count), np.empty(count), 0.0
+    for q in range(count):
+        nodes[q] = 2.0 * _REACH * q / (count - 1) - _REACH
+        log_weight[q] = -0.5 * nodes[q] * nodes[q]
+        total += np.exp(log_weight[q])
+    log_weight -= np.log(total)
+    return nodes, log_weight
+
+
+@kernel
 def _graded(location, spread, gaps, nodes):  # type: ignore[no-untyped-def]
-    """Log probabilities of true levels by row and difficulty node: `likelihood.graded_levels` as a loop."""
+    """Log probabilities of true levels by row and difficulty node: `likelihood.graded_levels` as a loop.
+
+    Shape (R, M, Q). The second result, for `_graded_back`, holds P(level > l), l = 1..M-1, shape (R, M - 1, Q).
+    """
     levels = gaps.size + 2
-    out = np.zeros((location.size, nodes.size, levels))
+    out = np.zeros((location.size, levels, nodes.size))
+    chance = np.empty((location.size, levels - 1, nodes.size))
     for r in range(location.size):
+        cut = location[r]
+        for l in range(levels - 1):  # noqa: E741
+            between = 0.0
+            if l > 0:
+                cut -= gaps[l - 1]
+                between = np.log1p(-np.exp(-gaps[l - 1]))
+            below, above, upper = out[r, l], out[r, l + 1], chance[r, l]
+            for q in range(nodes.size):
+                reach = cut - spread * nodes[q]
+                soft, upper[q] = softplus_sigmoid(reach)
+                above[q] += reach - soft
+                below[q] = max(below[q] - soft + between, _FLOOR)
+        last = out[r, levels - 1]
         for q in range(nodes.size):
-            reach = location[r] - spread * nodes[q]
-            for l in range(levels - 1):  # noqa: E741
-                if l > 0:
-                    reach -= gaps[l - 1]
-                    out[r, q, l] += np.log1p(-np.exp(-gaps[l - 1]))
-                out[r, q, l + 1] += -_softplus(-reach)
-                out[r, q, l] += -_softplus(reach)
-    return out
+            last[q] = max(last[q], _FLOOR)
+    return out, chance
 
 
 @kernel
-def _graded_back(d_out, location, spread, gaps, nodes):  # type: ignore[no-untyped-def]
+def _graded_back(d_out, chance, spread, gaps, nodes):  # type: ignore[no-untyped-def]
     """Gradient of `_graded` with respect to location, spread and gaps."""
-    levels = gaps.size + 2
-    d_location, d_gaps = np.zeros(location.size), np.zeros(gaps.size)
+    rows, levels = d_out.shape[:2]
+    d_location, d_gaps = np.zeros(rows), np.zeros(gaps.size)
     d_spread = np.zeros(1)
-    d_reach = np.empty(levels - 1)
-    for r in range(location.size):
-        for q in range(nodes.size):
-            reach = location[r] - spread * nodes[q]
-            for l in range(levels - 1):  # noqa: E741
-                if l > 0:
-                    reach -= gaps[l - 1]
-                    e = np.exp(-gaps[l - 1])
-                    d_gaps[l - 1] += d_out[r, q, l] * e / (1.0 - e)
-                u = _sigmoid(reach)
-                d_reach[l] = d_out[r, q, l + 1] * (1.0 - u) - d_out[r, q, l] * u
-            total = 0.0
-            for l in range(levels - 2, -1, -1):  # noqa: E741
-                total += d_reach[l]
-                if l > 0:
-                    d_gaps[l - 1] -= total
-            d_location[r] += total
-            d_spread[0] -= nodes[q] * total
-    return d_location, d_spread, d_gaps
-
-
-@kernel
-def _spread_rows(log_theta, rows):  # type: ignore[no-untyped-def]
-    """Repeat the one row of judges that treat all rows alike."""
-    if log_theta.shape[0] == rows:
-        return log_theta
-    out = np.empty((rows, log_theta.shape[1], log_theta.shape[2], log_theta.shape[3]))
     for r in range(rows):
-        for j in range(out.shape[1]):
-            for m in range(out.shape[2]):
-                for v in range(out.shape[3]):
-                    out[r, j, m, v] = log_theta[0, j, m, v]
-    return out
-
-
-@kernel
-def _gather_rows(d_theta, rows):  # type: ignore[no-untyped-def]
-    """Undo `_spread_rows` for a gradient."""
-    if d_theta.shape[0] == rows:
-        return d_theta
-    out = np.zeros((1, d_theta.shape[1], d_theta.shape[2], d_theta.shape[3]))
-    for r in range(d_theta.shape[0]):
-        for j in range(out.shape[1]):
-            for m in range(out.shape[2]):
-                for v in range(out.shape[3]):
-                    out[0, j, m, v] += d_theta[r, j, m, v]
-    return out
+        total = 0.0
+        for l in range(levels - 2, -1, -1):  # noqa: E741
+            inner, slope, pull = 0.0, 0.0, 0.0
+            below, above, upper = d_out[r, l], d_out[r, l + 1], chance[r, l]
+            for q in range(nodes.size):
+                d = above[q] * (1.0 - upper[q]) - below[q] * upper[q]
+                slope += d
+                pull += nodes[q] * d
+                inner += below[q]
+            total += slope
+            d_spread[0] -= pull
+            if l > 0:
+                e = np.exp(-gaps[l - 1])
+                d_gaps[l - 1] += inner * e / (1.0 - e) - total
+        d_location[r] = total
+    return d_location, d_spread, d_gaps
 
 
 @kernel
 def paired_kernel(
     vertices, shift, location, spread, gaps,
-    cell_row, cell_scores, cell_gold, item_ptr, item_cell, item_count, nodes, log_weight,
+    cell_row, cell_scores, cell_gold, item_ptr, item_cell, item_count, step,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Log likelihood of answers to shared items; see `kernel.answers_kernel` for the data.
 
     Differentiable: vertices (J, M, V), shift (R, 1 or 0, J, M), location (R,) of the rows on the logit scale, spread (1,) of
-    the difficulty, gaps (M - 2,) of the thresholds. A NaN anywhere gives the value NaN. `nodes` and `log_weight` (Q,) are
-    those of a standardised difficulty.
+    the difficulty, gaps (M - 2,) of the thresholds. A NaN anywhere gives the value NaN. `step` (1,) is
+    the largest distance of two nodes of the difficulty, see `difficulty.spacing`.
     """
     if not (
         all_numbers(vertices) and all_numbers(shift) and all_numbers(location) and all_numbers(spread) and all_numbers(gaps)
     ):
         zeros = np.zeros(vertices.shape), np.zeros(shift.shape), np.zeros(location.shape)
         return np.nan, zeros[0], zeros[1], zeros[2], np.zeros(1), np.zeros(gaps.shape)
-    log_theta = _spread_rows(_shifted(vertices, shift), location.size)
-    log_level = _graded(location, spread[0], gaps, nodes)
-    value, d_theta, d_level = answers_kernel(
-        log_theta, log_level, cell_row, cell_scores, cell_gold, item_ptr, item_cell, item_count, log_weight
+    log_theta, scored = _shifted(vertices, shift)
+    nodes, log_weight = _difficulty_grid(spread[0], step[0])
+    level, reached = _graded(location, spread[0], gaps, nodes)
+    value, d_theta, d_level = sum_answers(
+        log_theta, level, cell_row, cell_scores, cell_gold, item_ptr, item_cell, item_count, log_weight
     )
-    d_vertices, d_shift = _shifted_back(_gather_rows(d_theta, shift.shape[0]), vertices, shift)
-    d_location, d_spread, d_gaps = _graded_back(d_level, location, spread[0], gaps, nodes)
+    d_vertices, d_shift = _shifted_back(d_theta, scored, vertices, shift)
+    d_location, d_spread, d_gaps = _graded_back(d_level, reached, spread[0], gaps, nodes)
     return value, d_vertices, d_shift, d_location, d_spread, d_gaps
 
 
@@ -217,7 +212,7 @@ def joint_kernel(vertices, shift, prevalence, cell_row, cell_scores, cell_gold, 
     """
     if not (all_numbers(vertices) and all_numbers(shift) and all_numbers(prevalence)):
         return np.nan, np.zeros(vertices.shape), np.zeros(shift.shape), np.zeros(prevalence.shape)
-    log_theta = _shifted(vertices, shift)
+    log_theta, scored = _shifted(vertices, shift)
     rows, levels = prevalence.shape
     judges = cell_scores.shape[1]
     log_share = np.empty((rows, levels))
@@ -251,7 +246,7 @@ def joint_kernel(vertices, shift, prevalence, cell_row, cell_scores, cell_gold, 
     for r in range(rows):
         for m in range(levels):
             d_prevalence[r, m] = d_share[r, m] / max(prevalence[r, m], _TINY)
-    d_vertices, d_shift = _shifted_back(_levels_last(d_table), vertices, shift)
+    d_vertices, d_shift = _shifted_back(_levels_last(d_table), scored, vertices, shift)
     return value, d_vertices, d_shift, d_prevalence
 
 
@@ -296,7 +291,7 @@ def marginal_kernel(vertices, shift, prevalence, counts, gold_counts):  # type: 
     """
     if not (all_numbers(vertices) and all_numbers(shift) and all_numbers(prevalence)):
         return np.nan, np.zeros(vertices.shape), np.zeros(shift.shape), np.zeros(prevalence.shape)
-    log_theta = _shifted(vertices, shift)
+    log_theta, scored = _shifted(vertices, shift)
     theta = np.empty(log_theta.shape)
     for r in range(theta.shape[0]):
         for j in range(theta.shape[1]):
@@ -332,7 +327,7 @@ def marginal_kernel(vertices, shift, prevalence, counts, gold_counts):  # type: 
                         value += n * (np.log(share) + log_theta[s, j, m, v])
                         d_prevalence[r, m] += n / share
                         d_theta[s, j, m, v] += n
-    d_vertices, d_shift = _shifted_back(d_theta, vertices, shift)
+    d_vertices, d_shift = _shifted_back(d_theta, scored, vertices, shift)
     return value, d_vertices, d_shift, d_prevalence
 
 
@@ -366,7 +361,7 @@ def monotone_kernel(vertices, sharpness):  # type: ignore[no-untyped-def]
 
 _ANSWERS = ("int64:1", "int64:2", "int64:1", "int64:1", "int64:1", "float64:1")
 
-paired = fused(paired_kernel, wrt=(3, 3, 1, 1, 1), data=(*_ANSWERS, "float64:1", "float64:1"))
+paired = fused(paired_kernel, wrt=(3, 3, 1, 1, 1), data=(*_ANSWERS, "float64:1"))
 joint = fused(joint_kernel, wrt=(3, 3, 2), data=("int64:1", "int64:2", "int64:1", "float64:1"))
 monotone = fused(monotone_kernel, wrt=(3,), data=("float64:1",))
 marginal = fused(marginal_kernel, wrt=(3, 3, 2), data=("float64:3", "float64:4"))

@@ -25,7 +25,7 @@ def paired_log_likelihood(fit: JudgeFit, values: dict[str, np.ndarray], refine: 
     """Total log likelihood of a paired fit at one value of its variables, in plain NumPy, with `refine` times the nodes."""
     statistics = fit.statistics
     assert statistics is not None
-    nodes, log_weight = difficulty_nodes(statistics.sizes["candidate"], refine)
+    nodes, log_weight = difficulty_nodes(statistics.sizes["candidate"], values["difficulty_scale"], refine)
     location = row_location(values, statistics.sizes["stratum"]).reshape(-1)
     gaps = values["cut_gap"][None, None] if "cut_gap" in values else None
     log_level = log_graded(location[:, None] - values["difficulty_scale"] * nodes, gaps)

@@ -244,7 +244,7 @@ def _item_tables(
     spec: Any, values: Mapping[str, Any], statistics: xr.Dataset, dials: Mapping[str, float]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log probability of every answer and of every item's answers together at every difficulty, (A, Q) and (P, Q)."""
-    nodes, log_weight = difficulty_nodes(statistics.sizes["candidate"])
+    nodes, log_weight = difficulty_nodes(statistics.sizes["candidate"], values["difficulty_scale"])
     location = row_location(values, statistics.sizes["stratum"]).reshape(-1)
     gaps = values["cut_gap"][None, None] if "cut_gap" in values else None
     log_level = log_graded(location[:, None] - values["difficulty_scale"] * nodes, gaps)
