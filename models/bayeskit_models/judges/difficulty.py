@@ -31,9 +31,8 @@ def node_count(spread: float, step: float) -> int:
 
     Plain arithmetic, because the kernel compiles it too. Nodes are never more than one standard deviation apart.
     """
-    distance = min(1.0, step / max(spread, step))
-    count = LANES * math.ceil((2.0 * REACH / distance + 1.0) / LANES)
-    return min(count, _MOST)
+    finer = min(max(spread / step, 1.0), float(_MOST))  # also where a step of the sampler goes far out
+    return min(LANES * math.ceil((2.0 * REACH * finer + 1.0) / LANES), _MOST)
 
 
 def difficulty_nodes(candidates: int, spread: float, refine: int = 1) -> tuple[np.ndarray, np.ndarray]:
