@@ -141,6 +141,8 @@ def test_tests_by_risk_by_hand(fit):
     order = np.argsort(-rows[..., 0].mean(0))[:100]
     np.testing.assert_allclose(found.by_risk, rows[:, order, 0].sum(1), rtol=1e-12)
     np.testing.assert_allclose(found.by_policy, rows[..., 1].sum(1), rtol=1e-12)
+    np.testing.assert_allclose(found.tests, (1.0 - rows[..., 2]).sum(1), rtol=1e-12)
+    assert (found.by_policy <= found.tests).all() and found.summary().loc["found per test, present", "upper"] <= 1.0
     assert found.people["tested_by_risk"].sum() == 100 and (found.people["risk"].diff().dropna() <= 0).all()
     assert found.people["p_chosen"].sum() == pytest.approx(100, abs=1e-6)
     np.testing.assert_array_equal(_top(np.array([0.3, 0.9, 0.5]), np.array([2.0, 3.0, 4.0]), 5.0), [0.0, 3.0, 2.0])

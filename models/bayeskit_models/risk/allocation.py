@@ -29,8 +29,10 @@ class Misallocation:
 
     Attributes
     ----------
-    budget, present : float
-        Tests by risk, and expected tests under the present policy.
+    budget : float
+        Tests by risk.
+    tests : ndarray, shape (S,)
+        Draws of the expected number of tests under the present policy.
     by_risk, by_policy : ndarray, shape (S,)
         Draws of the expected number of outcomes found. Tests by risk go to those with the highest posterior mean risk given
         their covariates; the present policy also uses what the decision maker sees and the table lacks.
@@ -40,10 +42,15 @@ class Misallocation:
     """
 
     budget: float
-    present: float
+    tests: FloatArray
     by_risk: FloatArray
     by_policy: FloatArray
     people: pd.DataFrame
+
+    @property
+    def present(self) -> float:
+        """Expected tests under the present policy, posterior mean."""
+        return float(self.tests.mean())
 
     @property
     def gain(self) -> FloatArray:
@@ -57,7 +64,7 @@ class Misallocation:
             "present policy": self.by_policy,
             "gain": self.gain,
             "found per test, by risk": self.by_risk / self.budget,
-            "found per test, present": self.by_policy / self.present,
+            "found per test, present": self.by_policy / self.tests,
         }
         rows = [[float(np.median(v)), *map(float, interval(v, prob))] for v in parts.values()]
         out = pd.DataFrame(rows, columns=["median", "lower", "upper"], index=pd.Index(list(parts), name="quantity"))
@@ -105,8 +112,8 @@ def misallocation(fit: RiskFit, budget: float | None) -> Misallocation:
             "tested_by_risk": chosen / weight, "p_chosen": placed.mean(0),
         }
     ).sort_values("risk", ascending=False, ignore_index=True)  # fmt: skip
-    present = float((weight * (1.0 - found[..., 2])).sum(1).mean())
-    return Misallocation(tests, present, risk @ chosen, found[..., 1] @ weight, people)
+    now = (weight * (1.0 - found[..., 2])).sum(1)
+    return Misallocation(tests, now, risk @ chosen, found[..., 1] @ weight, people)
 
 
 def _top(risk: FloatArray, weight: FloatArray, tests: float) -> FloatArray:

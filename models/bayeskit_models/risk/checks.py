@@ -104,7 +104,8 @@ def _residuals(fit: RiskFit, statistics: xr.Dataset) -> CheckResult:
     c, _ = fit.thinned(len(weight), _DRAWS)
     _, both, untested = np.moveaxis(c.rows(statistics["risk_columns"].values, seen).mean(0), -1, 0)
     kind = np.repeat([0, 1, 2], np.diff(statistics["kind_ptr"].values))
-    mean = both / (1.0 - untested)
+    # where nobody can have been tested nobody was, and the row has no part in the sums
+    mean = np.divide(both, 1.0 - untested, out=np.zeros_like(both), where=untested < 1.0)
     if fit.spec.family == "bernoulli":
         outcome, spread = kind == 1, mean * (1.0 - mean)
     else:
