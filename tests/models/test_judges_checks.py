@@ -299,13 +299,14 @@ def test_check_13_a_perfect_judge_gives_the_dirichlet_multinomial_posterior():
 
 @pytest.mark.slow
 def test_check_13_a_useless_judge_gives_back_the_prior():
+    """Shares of ranks within 0.02: with 4 x 4000 draws after a long warm-up their Monte Carlo errors are up to 0.004."""
     counts = np.array([[[700, 300]], [[500, 500]], [[300, 700]], [[500, 500]], [[450, 550]], [[550, 450]]])
     useless = {"judge_quality.alpha": 1.0, "judge_quality.beta": 1e3}  # at 1e5 the ends of the line are too far away to sample
-    fit = ONE_WEAK_JUDGE.fit(table(np.full_like(counts, 500), base=0), dials=useless, **SHORT)
+    fit = ONE_WEAK_JUDGE.fit(table(np.full_like(counts, 500), base=0), dials=useless, tune=2000, draws=4000, **SHORT)
     ranks = fit.rank_draws()
     score = fit.score_draws()
     for k in range(6):
-        assert np.bincount(ranks[:, k] - 1, minlength=6) / len(ranks) == pytest.approx(np.full(6, 1 / 6), abs=0.04)
+        assert np.bincount(ranks[:, k] - 1, minlength=6) / len(ranks) == pytest.approx(np.full(6, 1 / 6), abs=0.02)
         assert score[:, k].std() == pytest.approx(np.sqrt(1 / 12), abs=0.02)  # the flat prior
     above = (score[:, :, None] > score[:, None, :]).mean(0)
     assert above[np.triu_indices(6, 1)] == pytest.approx(np.full(15, 0.5), abs=0.05)
