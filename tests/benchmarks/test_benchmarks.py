@@ -88,6 +88,8 @@ def test_the_full_posterior_of_cruxeval(settings):
     clock.lap("verdict")
     worst = {n: (float(np.nanmin(v["ess_bulk"])), float(np.nanmax(v["r_hat"]))) for n, v in _figures(fit).items()}
     print("  worst bulk ESS and R-hat:", {n: (round(e), round(r, 4)) for n, (e, r) in worst.items()})
+    assert {c.name: c.status.value for c in fit.checks}["quadrature"] == "PASS"
+    assert all(ess > 400 and r_hat < 1.01 for ess, r_hat in worst.values()), worst
 
 
 def _figures(fit):
