@@ -186,16 +186,24 @@ class FusedOp(Op):  # type: ignore[misc, unused-ignore]
 
     The gradients are outputs of the same node, so asking for the value and its derivative runs the kernel
     once. They are not themselves differentiable: second derivatives raise instead of being silently zero.
+    What a kernel returns beyond them (`also`) has no place in a graph; `Fused.compute` returns it.
     """
 
-    __props__ = ("name", "digest", "wrt", "data")
+    __props__ = ("name", "digest", "wrt", "data", "also")
 
-    def __init__(self, function: Any, wrt: tuple[int, ...], data: tuple[str, ...]) -> None:
+    def __init__(self, function: Any, wrt: tuple[int, ...], data: tuple[str, ...], also: tuple[int, ...] = ()) -> None:
         self.name = str(function.py_func.__name__)
         self.function = function
         self.digest = _digest(function)
         self.wrt = wrt
         self.data = data
+        self.also = also
+
+    @property
+    def outputs(self) -> list[tuple[int, int]]:
+        """Beside the value: the input that each output is shaped as, and its number of dimensions."""
+        ndims = [*self.wrt, *(int(kind[-1]) for kind in self.data)]
+        return [(i, ndims[i]) for i in (*range(len(self.wrt)), *self.also)]
 
     def make_node(self, *inputs: Any) -> Apply:
         """Check and convert the symbolic inputs: differentiable ones first, then the data."""
@@ -208,9 +216,8 @@ class FusedOp(Op):  # type: ignore[misc, unused-ignore]
 
     def perform(self, node: Apply, inputs: Sequence[Any], output_storage: list[list[Any]]) -> None:
         """Run the compiled kernel for the backends other than numba."""
-        # writeable, because numba has another type for arrays that are not, and a kernel may put its inputs into one tuple
-        results = _call(self, [np.require(x, requirements=["C", "W"]) for x in inputs])
-        for storage, result in zip(output_storage, results, strict=True):
+        results = _call(self, [np.require(x, requirements="C") for x in inputs])
+        for storage, result in zip(output_storage, results[: 1 + len(self.wrt)], strict=True):
             storage[0] = np.asarray(result, dtype="float64")
 
     def pullback(
@@ -235,38 +242,67 @@ class FusedOp(Op):  # type: ignore[misc, unused-ignore]
         return [[True] * n_out for _ in self.wrt] + [[False] * n_out for _ in self.data]
 
 
-def fused(function: Any, *, wrt: Sequence[int], data: Sequence[str]) -> Callable[..., Any]:
+class Fused:
+    """A fused kernel, for symbolic arrays and for numbers; see `fused`."""
+
+    def __init__(self, op: Any) -> None:
+        self._op = op
+        self.__name__ = op.name
+        self.__doc__ = op.function.py_func.__doc__
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Value for symbolic inputs: a float64 scalar with derivatives of first order."""
+        return self._op(*inputs)[0]
+
+    def compute(self, *inputs: Any) -> tuple[Any, ...]:
+        """Value, gradients and what else the kernel returns, for arrays.
+
+        The code is that of the compiled graphs, kept on disk: a process that calls the kernel by itself (numba's way) would
+        compile it again, which takes up to a minute for a large one.
+        """
+        kinds = [("float64", n) for n in self._op.wrt] + [(kind[:-1], int(kind[-1])) for kind in self._op.data]
+        if len(inputs) != len(kinds):
+            raise TypeError(f"{self.__name__} takes {len(kinds)} arrays, not {len(inputs)}.")
+        arrays = []
+        for x, (dtype, ndim) in zip(inputs, kinds, strict=True):
+            array = np.asarray(x)
+            if array.ndim != ndim or not np.can_cast(array.dtype, dtype, "same_kind"):
+                raise TypeError(
+                    f"{self.__name__}: an array of type {array.dtype} with {array.ndim} dimensions where {dtype} with {ndim} "
+                    "is needed."
+                )
+            arrays.append(np.require(array, dtype=dtype, requirements="C"))
+        return _call(self._op, arrays)
+
+
+def fused(function: Any, *, wrt: Sequence[int], data: Sequence[str], also: Sequence[int] = ()) -> Fused:
     """Turn a fused kernel into a function of symbolic arrays that returns its value.
 
     Parameters
     ----------
     function : numba dispatcher
         Made by `kernel`. Called with C-contiguous arrays of one or more dimensions, differentiable ones
-        first, it returns the value (float) and, per differentiable input, a gradient of the same shape.
+        first, it returns the value (float), per differentiable input a gradient of the same shape, and what `also` says.
     wrt : sequence of int
         Number of dimensions of each differentiable float64 input.
     data : sequence of str
         Type and number of dimensions of each other input, such as ``"int64:2"`` or ``"float64:1"``. They may
         be symbolic as well (`pymc.Data`), but no derivative with respect to them is defined.
+    also : sequence of int, optional
+        Places of inputs that further float64 outputs are shaped as: for `Fused.compute`, and without a place in graphs.
 
     Returns
     -------
-    callable
-        Maps the symbolic inputs to a float64 scalar. Derivatives of first order only.
+    Fused
+        Maps symbolic inputs to a float64 scalar (derivatives of first order only); its `compute` maps arrays to all results.
 
     Raises
     ------
     TypeError
         When called with the wrong number of arrays, or one of the wrong type or number of dimensions.
     """
-    op: Any = FusedOp(function, tuple(wrt), tuple(kind.replace(":", "") for kind in data))
-
-    def value(*inputs: Any) -> Any:
-        return op(*inputs)[0]
-
-    value.__name__ = op.name
-    value.__doc__ = function.py_func.__doc__
-    return value
+    op: Any = FusedOp(function, tuple(wrt), tuple(kind.replace(":", "") for kind in data), tuple(also))
+    return Fused(op)
 
 
 def _as_tensor(x: Any, dtype: str, ndim: int, name: str) -> Any:
@@ -342,7 +378,7 @@ def _entry(op: FusedOp) -> str:
         lines.append(f"    x{i} = carray(p{i}, ({shape},))")
         arguments.append(f"p{i}")
         at += ndim
-    gradients = [f"g{i}" for i in range(len(op.wrt))]
+    gradients = [f"g{i}" for i in range(len(op.outputs))]
     body = "\n".join(
         [
             f"def entry({', '.join(arguments)}, shapes, value, {', '.join('q' + g for g in gradients)}):",
@@ -350,7 +386,7 @@ def _entry(op: FusedOp) -> str:
             *lines,
             f"    out, {', '.join(gradients)} = kernel({', '.join(f'x{i}' for i in range(len(kinds)))})",
             "    carray(value, (1,))[0] = out",
-            *[line for i, (g, n) in enumerate(zip(gradients, op.wrt, strict=True)) for line in _copy_out(g, f"x{i}", n)],
+            *[line for g, (i, n) in zip(gradients, op.outputs, strict=True) for line in _copy_out(g, f"x{i}", n)],
         ]
     )
     function = compile_numba_function_src(
@@ -367,8 +403,11 @@ def _entry(op: FusedOp) -> str:
 
 def _call(op: FusedOp, inputs: Sequence[np.ndarray]) -> tuple[Any, ...]:
     """Call the kernel by itself: as it lies on disk, so that no process compiles it again, and outside Python's lock."""
+    if numba_any.config.BOUNDSCHECK:  # an error cannot leave a function that is called as C, and would only be printed
+        # writeable, because numba has another type for arrays that are not, and a kernel may put its inputs into one tuple
+        return tuple(op.function(*(np.require(x, requirements="W") for x in inputs)))
     compiled, _ = _ENTRIES[_entry(op)]
-    gradients = [np.empty(x.shape) for x in inputs[: len(op.wrt)]]
+    gradients = [np.empty(inputs[i].shape) for i, _ in op.outputs]
     shapes, value = np.array([size for x in inputs for size in x.shape], dtype=np.int64), np.empty(1)
     arrays = [*inputs, shapes, value, *gradients]
     entry = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(arrays))(compiled.address)
@@ -384,7 +423,7 @@ def _compile_with_numba(op: FusedOp, node: Apply, **_: Any) -> Any:
     """
     symbol = _entry(op)
     given = [f"x{i}" for i in range(len(node.inputs))]
-    gradients = [f"g{i}" for i in range(len(op.wrt))]
+    gradients = [f"g{i}" for i in range(len(op.outputs))]
     ndims = [*op.wrt, *(int(k[-1]) for k in op.data)]
     sizes = [f"{x}.shape[{d}]" for x, n in zip(given, ndims, strict=True) for d in range(n)]
     source = "\n".join(
@@ -394,9 +433,9 @@ def _compile_with_numba(op: FusedOp, node: Apply, **_: Any) -> Any:
             f"    shapes = np.empty({len(sizes)}, np.int64)",
             *[f"    shapes[{i}] = {size}" for i, size in enumerate(sizes)],
             "    value = np.empty(1)",
-            *[f"    {g} = np.empty({x}.shape)" for g, x in zip(gradients, given, strict=False)],
+            *[f"    {g} = np.empty({given[i]}.shape)" for g, (i, _) in zip(gradients, op.outputs, strict=True)],
             f"    entry({', '.join(f'{a}.ctypes' for a in [*given, 'shapes', 'value', *gradients])})",
-            f"    return np.asarray(value[0]), {', '.join(gradients)}",
+            f"    return np.asarray(value[0]), {', '.join(gradients[: len(op.wrt)])}",
         ]
     )
     entry = types.ExternalFunction(symbol, _ENTRIES[symbol][1])
@@ -420,8 +459,8 @@ def register_jax() -> None:
         jax: Any = import_module("jax")
 
         def run(*inputs: Any) -> tuple[np.ndarray, ...]:
-            results = op.function(*[np.require(x, requirements=["C", "W"]) for x in inputs])
-            return tuple(np.asarray(r, dtype="float64") for r in results)
+            results = _call(op, [np.require(x, requirements="C") for x in inputs])
+            return tuple(np.asarray(r, dtype="float64") for r in results[: 1 + len(op.wrt)])
 
         def call(*inputs: Any) -> Any:
             shapes = [(), *(x.shape for x in inputs[: len(op.wrt)])]

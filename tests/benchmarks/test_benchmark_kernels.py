@@ -13,7 +13,7 @@ import pytest
 from scipy import special
 
 from bayeskit_models.benchmarks.beta_binomial import beta_binomial_kernel
-from bayeskit_models.benchmarks.crossed import crossed_kernel
+from bayeskit_models.benchmarks.cheapest import crossed_kernel
 from bayeskit_models.benchmarks.tables import fold
 
 pytestmark = pytest.mark.benchmark

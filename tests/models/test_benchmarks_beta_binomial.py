@@ -15,7 +15,7 @@ from bayeskit_models.benchmarks.beta_binomial import (
     log_likelihood,
     unit_log_likelihood,
 )
-from bayeskit_models.benchmarks.crossed import crossed_kernel
+from bayeskit_models.benchmarks.cheapest import crossed_kernel
 
 FREE = 5
 

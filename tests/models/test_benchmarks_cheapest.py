@@ -10,8 +10,7 @@ from scipy import special
 pytest.importorskip("pymc")
 
 from bayeskit_models.benchmarks import BenchmarkVariance
-from bayeskit_models.benchmarks.cheapest import cheapest_kernel
-from bayeskit_models.benchmarks.crossed import crossed_kernel
+from bayeskit_models.benchmarks.cheapest import cheapest_kernel, crossed_kernel
 from bayeskit_models.benchmarks.rasch import alike
 from bayeskit_models.benchmarks.shares import DESIGN, with_shares
 

@@ -10,7 +10,7 @@ from scipy import special
 
 pytest.importorskip("pymc")
 
-from bayeskit_models.benchmarks.crossed import crossed_kernel, draw_units, unit_log_likelihood
+from bayeskit_models.benchmarks.cheapest import crossed_kernel, draw_units, unit_log_likelihood
 
 ROOT = np.sqrt(2.0 * np.pi)
 NONE = np.empty(0, np.int64)

@@ -10,7 +10,7 @@ from scipy import special
 
 pytest.importorskip("pymc")
 
-from bayeskit_models.benchmarks.crossed import crossed_kernel
+from bayeskit_models.benchmarks.cheapest import crossed_kernel
 from bayeskit_models.benchmarks.rasch import fold_by_total
 
 COLUMNS, UNITS, CLUSTERS = 6, 400, 3

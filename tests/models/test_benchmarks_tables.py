@@ -9,7 +9,7 @@ from scipy import special
 pytest.importorskip("pymc")
 
 from bayeskit_models.benchmarks.beta_binomial import beta_binomial_kernel
-from bayeskit_models.benchmarks.crossed import crossed_kernel, draw_units, unit_log_likelihood
+from bayeskit_models.benchmarks.cheapest import crossed_kernel, draw_units, unit_log_likelihood
 from bayeskit_models.benchmarks.tables import fold
 
 NONE = np.empty(0, np.int64)

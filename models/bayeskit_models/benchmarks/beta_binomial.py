@@ -24,7 +24,7 @@ import numpy as np
 from bayeskit.fused import fast_exp, fast_log, fused, kernel
 from bayeskit_models.benchmarks.crossed import DROP_CHANCE, start_of_counts
 from bayeskit_models.benchmarks.nodes import cell_function
-from bayeskit_models.benchmarks.totals import totals
+from bayeskit_models.benchmarks.totals import NOBODY, totals
 
 __all__ = ["beta_binomial_kernel", "draw_units", "log_likelihood", "unit_log_likelihood"]
 
@@ -151,7 +151,6 @@ def _drop(theta):  # type: ignore[no-untyped-def]
 
 
 _total = totals(_evaluate, _curvature, _start, _trials, _drop, extras=1, rows=4)
-_NOBODY = np.empty(0, np.int64), np.empty(0)
 
 
 @kernel
@@ -163,6 +162,29 @@ def _theta(precision, chance):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _beta_binomial(  # type: ignore[no-untyped-def]
+    eta, shift, sd, inner_sd, precision, chance, unit_ptr, unit_benchmark, unit_weight, cell_column, cell_group, k, n, fine,
+    cell_kind, member_unit, uniform,
+):  # fmt: skip
+    """`beta_binomial_kernel`, the value of one of each unit, and draws of the members' effects."""
+    value, d_eta, d_shift, d_sd, d_inner, d_theta, each, drawn = _total(
+        eta, shift, sd, inner_sd, _theta(precision, chance), (unit_ptr, unit_benchmark, unit_weight),
+        (cell_column, cell_group, cell_kind), (k, n), fine[0], (member_unit, uniform),
+    )  # fmt: skip
+    return value, d_eta, d_shift, d_sd, d_inner, np.ascontiguousarray(d_theta[:, 0]), each, drawn
+
+
+_operation = fused(
+    _beta_binomial,
+    wrt=(1, 1, 1, 1, 1),
+    data=(
+        "float64:1", "int64:1", "int64:1", "float64:1", "int64:1", "int64:1", "float64:1", "float64:1", "float64:1", "int64:1",
+        "int64:1", "float64:1",
+    ),
+    also=(8, 16),
+)  # fmt: skip
+
+
 def beta_binomial_kernel(
     eta: np.ndarray,
     shift: np.ndarray,
@@ -179,7 +201,7 @@ def beta_binomial_kernel(
     n: np.ndarray,
     fine: np.ndarray,
     cell_kind: np.ndarray,
-) -> Any:
+) -> tuple[Any, ...]:
     """Log likelihood of all units and its gradients with respect to the first five arguments.
 
     Parameters
@@ -188,7 +210,7 @@ def beta_binomial_kernel(
         Sum of the two parameters of the beta distribution of a cell's probability, by benchmark. The intraclass correlation is
         ``1 / (1 + precision)``; values below 1e-30 or above 1e30 count as these.
     eta, shift, sd, inner_sd, chance, unit_ptr, unit_benchmark, unit_weight, cell_column, cell_group, k, n, fine, cell_kind
-        As in `crossed.crossed_kernel`; counts are whole numbers.
+        As in `cheapest.crossed_kernel`; counts are whole numbers.
 
     Returns
     -------
@@ -197,49 +219,40 @@ def beta_binomial_kernel(
     d_eta, d_shift, d_sd, d_inner_sd, d_precision : ndarray
         Gradients, shaped as the inputs.
     """
-    value, d_eta, d_shift, d_sd, d_inner, d_theta, _, _ = _total(
-        eta, shift, sd, inner_sd, _theta(precision, chance), (unit_ptr, unit_benchmark, unit_weight),
-        (cell_column, cell_group, cell_kind), (k, n), fine[0], (np.empty(0, np.int64), np.empty(0)),
-    )  # fmt: skip
-    return value, d_eta, d_shift, d_sd, d_inner, np.ascontiguousarray(d_theta[:, 0])
-
-
-_operation = fused(
-    beta_binomial_kernel,
-    wrt=(1, 1, 1, 1, 1),
-    data=(
-        "float64:1", "int64:1", "int64:1", "float64:1", "int64:1", "int64:1", "float64:1", "float64:1", "float64:1", "int64:1",
-    ),
-)  # fmt: skip
+    return _operation.compute(
+        eta, shift, sd, inner_sd, precision, chance, unit_ptr, unit_benchmark, unit_weight, cell_column, cell_group, k, n, fine,
+        cell_kind, *NOBODY,
+    )[:6]  # fmt: skip
 
 
 def log_likelihood(*arguments: Any) -> Any:
     """`beta_binomial_kernel` on symbolic arrays; the kinds may be left out."""
-    return _operation(*arguments, *([_NOBODY[0]] if len(arguments) == 14 else []))
+    kinds = [NOBODY[0]] if len(arguments) == 14 else []
+    return _operation(*arguments, *kinds, *NOBODY)
 
 
 def unit_log_likelihood(  # type: ignore[no-untyped-def]
     eta, shift, sd, inner_sd, precision, chance, unit_ptr, unit_benchmark, cell_column, cell_group, k, n, fine,
-    cell_kind=_NOBODY[0],
+    cell_kind=NOBODY[0],
 ) -> np.ndarray:  # fmt: skip
     """Log likelihood of ONE of each unit (U,), without gradients; arguments as in `beta_binomial_kernel`."""
-    each: np.ndarray = _total(
-        eta, shift, sd, inner_sd, _theta(precision, chance), (unit_ptr, unit_benchmark, np.ones(unit_benchmark.size)),
-        (cell_column, cell_group, cell_kind), (k, n), fine[0], _NOBODY,
+    each: np.ndarray = _operation.compute(
+        eta, shift, sd, inner_sd, precision, chance, unit_ptr, unit_benchmark, np.ones(unit_benchmark.size), cell_column,
+        cell_group, k, n, fine, cell_kind, *NOBODY,
     )[6]  # fmt: skip
     return each
 
 
 def draw_units(  # type: ignore[no-untyped-def]
     eta, shift, sd, inner_sd, precision, chance, unit_ptr, unit_benchmark, cell_column, cell_group, k, n, member_unit, uniform,
-    cell_kind=_NOBODY[0],
+    cell_kind=NOBODY[0],
 ) -> np.ndarray:  # fmt: skip
     """Draw the effect z of every member of every unit from its posterior given the other parameters.
 
-    Arguments as in `crossed.draw_units` and `beta_binomial_kernel`.
+    Arguments as in `cheapest.draw_units` and `beta_binomial_kernel`.
     """
-    drawn: np.ndarray = _total(
-        eta, shift, sd, inner_sd, _theta(precision, chance), (unit_ptr, unit_benchmark, np.ones(unit_benchmark.size)),
-        (cell_column, cell_group, cell_kind), (k, n), 2.0, (member_unit, uniform),
+    drawn: np.ndarray = _operation.compute(
+        eta, shift, sd, inner_sd, precision, chance, unit_ptr, unit_benchmark, np.ones(unit_benchmark.size), cell_column,
+        cell_group, k, n, np.full(1, 2.0), cell_kind, member_unit, uniform,
     )[7]  # fmt: skip
     return drawn

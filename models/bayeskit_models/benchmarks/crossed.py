@@ -13,13 +13,12 @@ from __future__ import annotations
 from typing import Any
 
 import numba
-import numpy as np
 
-from bayeskit.fused import fast_exp, fast_log, fused, kernel
+from bayeskit.fused import fast_exp, fast_log, kernel
 from bayeskit_models.benchmarks.nodes import cell_function
 from bayeskit_models.benchmarks.totals import totals
 
-__all__ = ["crossed_kernel", "draw_units", "log_likelihood", "unit_log_likelihood"]
+__all__ = ["crossed"]
 
 DROP = 24.0
 """Nats by which the integrand has fallen where the sum ends."""
@@ -108,103 +107,16 @@ def _drop(theta):  # type: ignore[no-untyped-def]
 
 
 _total = totals(_evaluate, _curvature, _start, _trials, _drop, costly=False)
-_NOBODY = np.empty(0, np.int64), np.empty(0)
 
 
 @kernel
-def crossed_kernel(
-    eta: np.ndarray,
-    shift: np.ndarray,
-    sd: np.ndarray,
-    inner_sd: np.ndarray,
-    chance: np.ndarray,
-    unit_ptr: np.ndarray,
-    unit_benchmark: np.ndarray,
-    unit_weight: np.ndarray,
-    cell_column: np.ndarray,
-    cell_group: np.ndarray,
-    k: np.ndarray,
-    n: np.ndarray,
-    fine: np.ndarray,
-    cell_kind: np.ndarray,
-) -> Any:
-    """Log likelihood of all units and its gradients with respect to the first four arguments.
-
-    Parameters
-    ----------
-    eta : (C,) float64
-        Linear predictor of every column (model x run x template of a benchmark), on the logit scale.
-    shift : (U,) float64
-        What is added to all cells of a unit (the effect of its cluster).
-    sd, inner_sd : (B,) float64
-        Standard deviations of the units' effects and of the interaction, by benchmark; all inner ones 0 for none.
-    chance : (B,) float64
-        Probability of a success by guessing.
-    unit_ptr : (U + 1,) int64
-        Cells of unit i are those from ``unit_ptr[i]`` to ``unit_ptr[i + 1]``.
-    unit_benchmark : (U,) int64
-        Benchmark of each unit.
-    unit_weight : (U,) float64
-        How many units look like this one.
-    cell_column, cell_group : (N,) int64
-        Column of each cell; cells of one unit with equal group lie together and share the interaction.
-    k, n : (N,) float64
-        Successes and trials.
-    fine : (1,) float64
-        1, or 2 for half the spacing in both sums.
-    cell_kind : (N,) or (0,) int64
-        Kinds of the cells' groups, by `tables.fold`; none if groups do not repeat.
-
-    Returns
-    -------
-    value : float
-        Natural log, NaN (as the gradients) where an input is NaN or +inf.
-    d_eta, d_shift, d_sd, d_inner_sd : ndarray
-        Gradients, shaped as the inputs.
-    """
-    value, d_eta, d_shift, d_sd, d_inner, _, _, _ = _total(
+def crossed(  # type: ignore[no-untyped-def]
+    eta, shift, sd, inner_sd, chance, unit_ptr, unit_benchmark, unit_weight, cell_column, cell_group, k, n, fine, cell_kind,
+    member_unit, uniform,
+):  # fmt: skip
+    """Value and gradients, value of one of each unit, draws of the members' effects; see `cheapest.crossed_kernel`."""
+    value, d_eta, d_shift, d_sd, d_inner, _, each, drawn = _total(
         eta, shift, sd, inner_sd, chance.reshape((-1, 1)), (unit_ptr, unit_benchmark, unit_weight),
-        (cell_column, cell_group, cell_kind), (k, n), fine[0], (np.empty(0, np.int64), np.empty(0)),
+        (cell_column, cell_group, cell_kind), (k, n), fine[0], (member_unit, uniform),
     )  # fmt: skip
-    return value, d_eta, d_shift, d_sd, d_inner
-
-
-_operation = fused(
-    crossed_kernel,
-    wrt=(1, 1, 1, 1),
-    data=(
-        "float64:1", "int64:1", "int64:1", "float64:1", "int64:1", "int64:1", "float64:1", "float64:1", "float64:1", "int64:1",
-    ),
-)  # fmt: skip
-
-
-def log_likelihood(*arguments: Any) -> Any:
-    """`crossed_kernel` on symbolic arrays; the kinds may be left out."""
-    return _operation(*arguments, *([_NOBODY[0]] if len(arguments) == 13 else []))
-
-
-def unit_log_likelihood(  # type: ignore[no-untyped-def]
-    eta, shift, sd, inner_sd, chance, unit_ptr, unit_benchmark, cell_column, cell_group, k, n, fine, cell_kind=_NOBODY[0]
-) -> np.ndarray:
-    """Log likelihood of ONE of each unit (U,), without gradients; arguments as in `crossed_kernel`."""
-    each: np.ndarray = _total(
-        eta, shift, sd, inner_sd, chance.reshape((-1, 1)), (unit_ptr, unit_benchmark, np.ones(unit_benchmark.size)),
-        (cell_column, cell_group, cell_kind), (k, n), fine[0], _NOBODY,
-    )[6]  # fmt: skip
-    return each
-
-
-def draw_units(  # type: ignore[no-untyped-def]
-    eta, shift, sd, inner_sd, chance, unit_ptr, unit_benchmark, cell_column, cell_group, k, n, member_unit, uniform,
-    cell_kind=_NOBODY[0],
-) -> np.ndarray:  # fmt: skip
-    """Draw the effect z of every member of every unit from its posterior given the other parameters.
-
-    `member_unit` says of each member (an item) which unit it is like, in order of the units; `uniform` holds one random number
-    from 0 to 1 for each. Between nodes the distribution function is linear. Other arguments as in `crossed_kernel`.
-    """
-    drawn: np.ndarray = _total(
-        eta, shift, sd, inner_sd, chance.reshape((-1, 1)), (unit_ptr, unit_benchmark, np.ones(unit_benchmark.size)),
-        (cell_column, cell_group, cell_kind), (k, n), 2.0, (member_unit, uniform),
-    )[7]  # fmt: skip
-    return drawn
+    return value, d_eta, d_shift, d_sd, d_inner, each, drawn

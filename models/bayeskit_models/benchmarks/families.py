@@ -130,7 +130,7 @@ def _sigmoid(x: FloatArray) -> FloatArray:
 
 
 FAMILIES = {
-    "binomial": Family("binomial", "crossed", ("k", "n")),
+    "binomial": Family("binomial", "cheapest", ("k", "n")),
     "beta_binomial": Family(
         "beta_binomial", "beta_binomial", ("k", "n"), "precision", Prior("LogNormal", mu=0.0, sigma=1.5),
         sentence="Repeated answers of a model to an item agree beyond the difficulty of the item: their intraclass "

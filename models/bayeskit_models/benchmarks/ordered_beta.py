@@ -21,7 +21,7 @@ import numpy as np
 from bayeskit.fused import fast_exp, fast_log, fused, kernel, softplus_sigmoid
 from bayeskit_models.benchmarks.crossed import DROP_CHANCE
 from bayeskit_models.benchmarks.nodes import cell_function
-from bayeskit_models.benchmarks.totals import totals
+from bayeskit_models.benchmarks.totals import NOBODY, totals
 
 __all__ = ["draw_units", "log_likelihood", "ordered_beta_kernel", "unit_log_likelihood"]
 
@@ -141,7 +141,6 @@ def _drop(theta):  # type: ignore[no-untyped-def]
 
 
 _total = totals(_evaluate, _curvature, _start, _trials, _drop, extras=3, rows=3)
-_NOBODY = np.empty(0, np.int64), np.empty(0)
 
 
 @numba.njit(error_model="numpy", fastmath=False)  # type: ignore[untyped-decorator, unused-ignore]
@@ -156,6 +155,30 @@ def _theta(cut_low, cut_high, precision):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _ordered_beta(  # type: ignore[no-untyped-def]
+    eta, shift, sd, inner_sd, cut_low, cut_high, precision, unit_ptr, unit_benchmark, unit_weight, cell_column, cell_group,
+    zeros, ones, inside, log_score, log_rest, fine, cell_kind, member_unit, uniform,
+):  # fmt: skip
+    """`ordered_beta_kernel`, the value of one of each unit, and draws of the members' effects."""
+    value, d_eta, d_shift, d_sd, d_inner, d_theta, each, drawn = _total(
+        eta, shift, sd, inner_sd, _theta(cut_low, cut_high, precision), (unit_ptr, unit_benchmark, unit_weight),
+        (cell_column, cell_group, cell_kind), (zeros, ones, inside, log_score, log_rest), fine[0], (member_unit, uniform),
+    )  # fmt: skip
+    d_low, d_high, d_precision = d_theta[:, 0].copy(), d_theta[:, 1].copy(), d_theta[:, 2].copy()
+    return value, d_eta, d_shift, d_sd, d_inner, d_low, d_high, d_precision, each, drawn
+
+
+_operation = fused(
+    _ordered_beta,
+    wrt=(1, 1, 1, 1, 1, 1, 1),
+    data=(
+        "int64:1", "int64:1", "float64:1", "int64:1", "int64:1", "float64:1", "float64:1", "float64:1", "float64:1",
+        "float64:1", "float64:1", "int64:1", "int64:1", "float64:1",
+    ),
+    also=(9, 20),
+)  # fmt: skip
+
+
 def ordered_beta_kernel(
     eta: np.ndarray,
     shift: np.ndarray,
@@ -176,7 +199,7 @@ def ordered_beta_kernel(
     log_rest: np.ndarray,
     fine: np.ndarray,
     cell_kind: np.ndarray,
-) -> Any:
+) -> tuple[Any, ...]:
     """Log likelihood of all units and its gradients with respect to the first seven arguments.
 
     Parameters
@@ -190,7 +213,7 @@ def ordered_beta_kernel(
     log_score, log_rest : (N,) float64
         Sums over the latter of log y and of log(1 - y).
     eta, shift, sd, inner_sd, unit_ptr, unit_benchmark, unit_weight, cell_column, cell_group, fine, cell_kind
-        As in `crossed.crossed_kernel`.
+        As in `cheapest.crossed_kernel`.
 
     Returns
     -------
@@ -200,54 +223,40 @@ def ordered_beta_kernel(
     d_eta, d_shift, d_sd, d_inner_sd, d_cut_low, d_cut_high, d_precision : ndarray
         Gradients, shaped as the inputs.
     """
-    value, d_eta, d_shift, d_sd, d_inner, d_theta, _, _ = _total(
-        eta, shift, sd, inner_sd, _theta(cut_low, cut_high, precision), (unit_ptr, unit_benchmark, unit_weight),
-        (cell_column, cell_group, cell_kind), (zeros, ones, inside, log_score, log_rest), fine[0],
-        (np.empty(0, np.int64), np.empty(0)),
-    )  # fmt: skip
-    d_low, d_high, d_precision = d_theta[:, 0].copy(), d_theta[:, 1].copy(), d_theta[:, 2].copy()
-    return value, d_eta, d_shift, d_sd, d_inner, d_low, d_high, d_precision
-
-
-_operation = fused(
-    ordered_beta_kernel,
-    wrt=(1, 1, 1, 1, 1, 1, 1),
-    data=(
-        "int64:1", "int64:1", "float64:1", "int64:1", "int64:1", "float64:1", "float64:1", "float64:1", "float64:1",
-        "float64:1", "float64:1", "int64:1",
-    ),
-)  # fmt: skip
+    return _operation.compute(
+        eta, shift, sd, inner_sd, cut_low, cut_high, precision, unit_ptr, unit_benchmark, unit_weight, cell_column, cell_group,
+        zeros, ones, inside, log_score, log_rest, fine, cell_kind, *NOBODY,
+    )[:8]  # fmt: skip
 
 
 def log_likelihood(*arguments: Any) -> Any:
     """`ordered_beta_kernel` on symbolic arrays; the kinds may be left out."""
-    return _operation(*arguments, *([_NOBODY[0]] if len(arguments) == 18 else []))
+    kinds = [NOBODY[0]] if len(arguments) == 18 else []
+    return _operation(*arguments, *kinds, *NOBODY)
 
 
 def unit_log_likelihood(  # type: ignore[no-untyped-def]
     eta, shift, sd, inner_sd, cut_low, cut_high, precision, unit_ptr, unit_benchmark, cell_column, cell_group, zeros, ones,
-    inside, log_score, log_rest, fine, cell_kind=_NOBODY[0],
+    inside, log_score, log_rest, fine, cell_kind=NOBODY[0],
 ) -> np.ndarray:  # fmt: skip
     """Log likelihood of ONE of each unit (U,), without gradients; arguments as in `ordered_beta_kernel`."""
-    each: np.ndarray = _total(
-        eta, shift, sd, inner_sd, _theta(cut_low, cut_high, precision),
-        (unit_ptr, unit_benchmark, np.ones(unit_benchmark.size)), (cell_column, cell_group, cell_kind),
-        (zeros, ones, inside, log_score, log_rest), fine[0], _NOBODY,
-    )[6]  # fmt: skip
+    each: np.ndarray = _operation.compute(
+        eta, shift, sd, inner_sd, cut_low, cut_high, precision, unit_ptr, unit_benchmark, np.ones(unit_benchmark.size),
+        cell_column, cell_group, zeros, ones, inside, log_score, log_rest, fine, cell_kind, *NOBODY,
+    )[8]  # fmt: skip
     return each
 
 
 def draw_units(  # type: ignore[no-untyped-def]
     eta, shift, sd, inner_sd, cut_low, cut_high, precision, unit_ptr, unit_benchmark, cell_column, cell_group, zeros, ones,
-    inside, log_score, log_rest, member_unit, uniform, cell_kind=_NOBODY[0],
+    inside, log_score, log_rest, member_unit, uniform, cell_kind=NOBODY[0],
 ) -> np.ndarray:  # fmt: skip
     """Draw the effect z of every member of every unit from its posterior given the other parameters.
 
-    Arguments as in `crossed.draw_units` and `ordered_beta_kernel`.
+    Arguments as in `cheapest.draw_units` and `ordered_beta_kernel`.
     """
-    drawn: np.ndarray = _total(
-        eta, shift, sd, inner_sd, _theta(cut_low, cut_high, precision),
-        (unit_ptr, unit_benchmark, np.ones(unit_benchmark.size)), (cell_column, cell_group, cell_kind),
-        (zeros, ones, inside, log_score, log_rest), 2.0, (member_unit, uniform),
-    )[7]  # fmt: skip
+    drawn: np.ndarray = _operation.compute(
+        eta, shift, sd, inner_sd, cut_low, cut_high, precision, unit_ptr, unit_benchmark, np.ones(unit_benchmark.size),
+        cell_column, cell_group, zeros, ones, inside, log_score, log_rest, np.full(1, 2.0), cell_kind, member_unit, uniform,
+    )[9]  # fmt: skip
     return drawn

@@ -46,7 +46,7 @@ def alike(*facts: NDArray[Any]) -> tuple[IntArray, IntArray]:
 
 @dataclass(frozen=True)
 class Folded:
-    """Units after folding, in the layout of `crossed.crossed_kernel`.
+    """Units after folding, in the layout of `cheapest.crossed_kernel`.
 
     Attributes
     ----------

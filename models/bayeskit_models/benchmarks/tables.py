@@ -41,7 +41,7 @@ def fold(
     Parameters
     ----------
     unit_ptr, unit_benchmark, cell_column, cell_group
-        As in `crossed.crossed_kernel`. Where there is no interaction, let every cell be a group: smaller groups repeat more.
+        As in `cheapest.crossed_kernel`. Where there is no interaction, let every cell be a group: smaller groups repeat more.
     *statistics : (N,) float64
         The cells' statistics, such as successes and trials.
 

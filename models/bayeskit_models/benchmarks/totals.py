@@ -25,7 +25,10 @@ from bayeskit_models.benchmarks.nodes import (
     space,
 )
 
-__all__ = ["totals"]
+__all__ = ["NOBODY", "totals"]
+
+NOBODY = np.empty(0, np.int64), np.empty(0)
+"""No members to draw; the first also stands for no kinds of groups."""
 
 _OWN_BLOCKS = 40  # of the grid of one unit
 _MOST_BLOCKS = 256  # of a grid that units share
