@@ -243,7 +243,7 @@ class Fit(SensitivityMethods):
 
             raise StorageError(
                 f"This run was saved without its statistics (they are row by row), so it cannot {purpose}. "
-                "Give the table again: fit.refit(table=...), or save with statistics=True."
+                "Give the table again: fit.refit(table=...), or save with statistics=True (bayeskit fit --statistics)."
             )
         return self.statistics
 

@@ -101,6 +101,14 @@ def fit(
         Path | None,
         typer.Option(metavar="DIR", help="New folder to stream draws into, so that a killed run can be read."),
     ] = None,
+    statistics: Annotated[
+        bool | None,
+        typer.Option(
+            "--statistics/--no-statistics",
+            show_default=False,
+            help="Keep in the run what refits need. Not given: kept, unless it is row by row (rows may be patients).",
+        ),
+    ] = None,
     progress: Progress = True,
 ) -> None:
     """Fit a model to a table, check it and save the run.
@@ -128,7 +136,7 @@ def fit(
         progress=progress,
         dials=dials,
     )
-    result.save(out)
+    result.save(out, statistics=statistics)
     for note in result.notes:
         print(f"Note: {note}")
     print(result.verdict)

@@ -8,12 +8,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayeskit.cli.arguments import Run, pairs_of
-from bayeskit.cli.frame import app, exit_code, leave
+from bayeskit.cli.arguments import Progress, Run, pairs_of
+from bayeskit.cli.frame import FAILED, app, exit_code, leave
+from bayeskit.cli.questions import (
+    Bounds,
+    Cache,
+    Dial,
+    Draws,
+    Grid,
+    High,
+    Low,
+    Questions,
+    Sweeps,
+    Tipping,
+    Units,
+    lost,
+    sweep_values,
+)
 from bayeskit.errors import SpecificationError, suggest
 
 if TYPE_CHECKING:
+    from bayeskit.fit import Fit
+    from bayeskit.report.answers import Answered
     from bayeskit.report.checklist import Score
+    from bayeskit.report.content import Report
 
 Out = Annotated[
     list[Path] | None,
@@ -27,6 +45,11 @@ AuthorFile = Annotated[
     Path | None, typer.Option("--author-file", metavar="FILE.json", help="The same as one JSON object; --author goes over it.")
 ]
 
+OnFail = Annotated[
+    str, typer.Option(metavar="mark|raise|allow", help="Failed checks: mark the numbers, write nothing, or do not mark.")
+]
+Checklist = Annotated[bool, typer.Option("--checklist", help="Print which items of reporting checklists the report answers.")]
+
 
 @app.command()
 def report(
@@ -37,29 +60,39 @@ def report(
     author: Author = None,
     author_file: AuthorFile = None,
     suppress_below: Annotated[int, typer.Option(metavar="N", help="Print counts of people below N as '< N'.")] = 0,
-    on_fail: Annotated[
-        str, typer.Option(metavar="mark|raise|allow", help="Failed checks: mark the numbers, write nothing, or do not mark.")
-    ] = "mark",
+    on_fail: OnFail = "mark",
     sensitivity: Annotated[bool, typer.Option(help="Say what the answer rests on, from the draws of the run.")] = True,
+    sweep: Sweeps = None,
+    grid: Grid = False,
+    tipping: Tipping = None,
+    dial: Dial = None,
+    low: Low = None,
+    high: High = None,
+    influence: Units = None,
+    bounds: Bounds = None,
+    draws: Draws = None,
+    cache: Cache = None,
     replicate: Annotated[int, typer.Option(metavar="N", help="Tables replicated for predictive checks; 0 for none.")] = 100,
-    checklist: Annotated[
-        bool, typer.Option("--checklist", help="Print which items of reporting checklists the report answers.")
-    ] = False,
+    checklist: Checklist = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --checklist: print the items as JSON.")] = False,
+    progress: Progress = True,
 ) -> None:
     """Write the report of a saved run, or score it against reporting checklists.
 
-    A failed or partial run gets its report too, which says so first. Sensitivity is that of 'bayeskit sensitivity RUN'; results
-    with refits are added in Python: fit.report(path, sensitivity=[...]).
+    A failed or partial run gets its report too, which says so first. What 'bayeskit sensitivity RUN' answers, refits among it,
+    can be asked for here as well: it then stands in the section "What the answer rests on". Exit code 2 where a refit failed.
 
     Examples
     --------
       bayeskit report run.nc --out report.html --out report.json
 
+      bayeskit report run.nc --sweep spread.sigma=0.5,1,2 --out report.html
+
       bayeskit report run.nc --checklist --author 'goal=Which model to deploy'
     """
-    from bayeskit.report import build_report, render, score
+    from bayeskit.report import build_report
     from bayeskit.report.render import check_suffix
+    from bayeskit.report.request import Request
     from bayeskit.storage import load
 
     files = list(out or ())
@@ -67,24 +100,43 @@ def report(
         raise SpecificationError("Nothing is asked for: give --out FILE, --checklist or both.")
     for file in files:
         check_suffix(file)
+    asked = Questions(sweep_values(sweep), grid, tipping, dial, low, high, influence, tuple(bounds or ()), draws, cache)
+    wording: dict[str, Any] = {
+        "prob": prob, "kind": _word("--kind", kind, ("eti", "hdi")), "author": _texts(author, author_file),
+        "suppress_below": suppress_below, "on_fail": _word("--on-fail", on_fail, ("mark", "raise", "allow")),
+        "replicate": replicate,
+    }  # fmt: skip
+    Request(**wording)  # refuses what is not as it should be before anything is refitted
     loaded = load(run)
-    content = build_report(
-        loaded, prob, _word("--kind", kind, ("eti", "hdi")),
-        sensitivity=None if sensitivity else (), author=_texts(author, author_file), suppress_below=suppress_below,
-        on_fail=_word("--on-fail", on_fail, ("mark", "raise", "allow")), replicate=replicate,
-    )  # fmt: skip
+    results = _answers(loaded, asked, sensitivity, prob, progress)
+    content = build_report(loaded, sensitivity=results, **wording)
+    _deliver(content, loaded.verdict.headline, files, checklist, as_json)
+    leave(FAILED if lost(results or {}) else exit_code(loaded.verdict))
+
+
+def _deliver(content: Report, headline: str, files: list[Path], checklist: bool, as_json: bool) -> None:
+    """Write the files; print where they are, and the items of checklists."""
+    from bayeskit.report import render, score
+
     scored = score(content) if checklist else None
     if scored is not None and as_json:
         print(scored.to_json())
     else:
-        print(loaded.verdict.headline)
+        print(headline)
         if scored is not None:
             _show(scored)
     for file in files:
         written = render(content, file)
         if not as_json:
             print(f"Report: {written}")
-    leave(exit_code(loaded.verdict))
+
+
+def _answers(fit: Fit, asked: Questions, sensitivity: bool, prob: float, progress: bool) -> dict[str, Answered] | None:
+    """What the report says the answer rests on: the report's own look at the draws, or that and what was asked."""
+    if not asked.asked:
+        return None if sensitivity else {}
+    first: dict[str, Answered] = {"Assumptions": fit.sensitivity(prob=prob)} if sensitivity else {}
+    return {**first, **asked.answers(fit, prob, progress)}
 
 
 def _word(option: str, given: str, allowed: tuple[str, ...]) -> Any:

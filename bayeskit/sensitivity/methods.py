@@ -183,6 +183,7 @@ class SensitivityMethods(DataMethods):
         executor: Executor | None = None,
         cache: str | Path | None = None,
         prob: float = 0.95,
+        progress: bool = False,
         **sampling: Any,
     ) -> Sweep:
         """Fit again under other dials, one setting after the other or side by side.
@@ -199,6 +200,8 @@ class SensitivityMethods(DataMethods):
             Folder in which every refit is kept. The same sweep with the same folder resumes where it was stopped.
         prob : float
             Probability of the equal-tailed intervals in the table.
+        progress : bool
+            Show a progress bar over the refits.
         **sampling
             What `refit` takes: draws, tune, chains, cores, target_accept.
 
@@ -215,7 +218,9 @@ class SensitivityMethods(DataMethods):
         """
         from bayeskit.sensitivity import sweep
 
-        return sweep(cast("Fit", self), dials, grid=grid, executor=executor, cache=cache, prob=prob, **sampling)
+        return sweep(
+            cast("Fit", self), dials, grid=grid, executor=executor, cache=cache, prob=prob, progress=progress, **sampling
+        )
 
     def claim(self, text: str | Claim, prob: float = 0.95) -> ClaimValue:
         """Whether a claim about the estimands holds, fails, or is too close to call within Monte Carlo error.

@@ -7,9 +7,11 @@ import io
 import json
 import re
 
+import examples
 import pytest
 from typer.testing import CliRunner
 
+import bayeskit
 from bayeskit import cli
 from bayeskit.registry import register
 
@@ -22,9 +24,9 @@ def run_file(beta_fit, normal_fit, tmp_path_factory):
     return {"beta": beta_fit.save(folder / "beta.nc"), "normal": normal_fit.save(folder / "normal.nc")}
 
 
-def run(*arguments):
+def run(*arguments, command="sensitivity"):
     settings = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
-    return CliRunner().invoke(cli.app, ["sensitivity", *map(str, arguments)], env=settings)
+    return CliRunner().invoke(cli.app, [command, *map(str, arguments)], env=settings)
 
 
 def test_it_prints_what_the_answer_rests_on(run_file):
@@ -103,3 +105,86 @@ def test_faults_end_with_one_and_one_message(run_file, arguments, words):
 def test_help_has_examples():
     found = run("--help")
     assert found.exit_code == 0 and "bayeskit sensitivity run.nc --tipping" in found.stdout
+
+
+# -- the same questions in a report -----------------------------------------------------------------
+
+
+def test_a_report_shows_refits(run_file, normal_fit, tmp_path):
+    """A prior mean far away under a small prior sd: the means follow, and sentence, figure and table say so."""
+    arguments = ["--sweep", "mu.mu=-3,3", "--draws", "500", "--tipping", "mean(mean[a]) > -9", "--dial", "mu.mu"]
+    outs = [part for suffix in ("html", "json") for part in ("--out", tmp_path / f"report.{suffix}")]
+    found = run(run_file["normal"], *arguments, *outs, "--replicate", 0, "--cache", tmp_path / "refits", command="report")
+    assert found.exit_code == 0, found.output
+    stored = json.loads((tmp_path / "report.json").read_text())
+    (section,) = [s for s in stored["sections"] if s["title"] == "What the answer rests on"]
+    text = json.dumps(section)
+    for words in ("Assumptions.", "Sweep.", "Tipping point.", "2 settings of mu.mu", "The mean that moves farthest"):
+        assert words in text, words
+    (table,) = [b for b in section["blocks"] if b["type"] == "table" and "mu.mu" in b["columns"]]
+    kept = {
+        c.dials["mu.mu"]: c.fit for c in normal_fit.sweep({"mu.mu": [-3.0, 3.0]}, cache=tmp_path / "refits", draws=500).cells
+    }
+    for row in table["rows"]:
+        at, _, quantity, mean, *_ = (cell["value"] if isinstance(cell, dict) else cell for cell in row)
+        assert float(mean) == pytest.approx(float(kept[float(at)].summary().loc[quantity, "mean"]), rel=1e-9)
+    page = (tmp_path / "report.html").read_text()
+    assert "under other dials" in page and "mu.mu=-3" in page
+
+
+def test_a_report_with_a_failed_refit_ends_with_two(run_file, tmp_path):
+    path = tmp_path / "report.md"
+    found = run(
+        run_file["normal"],
+        "--sweep",
+        "mu.mu=1",
+        "--draws",
+        20,
+        "--no-sensitivity",
+        "--replicate",
+        0,
+        "--out",
+        path,
+        command="report",
+    )
+    assert found.exit_code == 2 and found.stdout.startswith("PASS")
+    told = path.read_text()
+    assert "1 of 1 settings of mu.mu" in told and "Assumptions." not in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--sweep", "mu.mu"], "DIAL=FIRST:LAST:NUMBER"),
+        (["--sweep", "mu.sigmaa=1,2"], "Did you mean 'mu.sigma'?"),
+        (["--sweep", "mu.sigma=-1"], "mu.sigma"),
+        (["--tipping", "mean(mean[a]) > 0"], "go together"),
+        (["--influence", "gruop"], "no units by='gruop'"),
+        (["--sweep", "mu.mu=1", "--author", "gaol=x"], "Did you mean 'goal'?"),
+    ],
+)
+def test_faults_of_questions_in_a_report(run_file, tmp_path, arguments, words):
+    found = run(run_file["normal"], *arguments, "--out", tmp_path / "report.md", command="report")
+    assert found.exit_code == 1
+    assert words in found.stderr and "Traceback" not in found.output
+    assert not (tmp_path / "report.md").exists()
+
+
+def test_a_run_without_its_statistics_is_refused_with_the_way_out(normal_fit, tmp_path):
+    bare = normal_fit.save(tmp_path / "bare.nc", statistics=False)
+    for command in ("report", "sensitivity"):
+        found = run(bare, "--sweep", "mu.mu=1", "--out", tmp_path / "report.md", command=command)
+        assert found.exit_code == 1 and "bayeskit fit --statistics" in found.stderr
+
+
+def test_the_command_line_keeps_row_level_statistics_where_asked(normal_table, tmp_path):
+    """Rows may be people, so by default they are not in the run; a sweep needs them."""
+    register(examples.RowLevel)
+    normal_table.to_csv(tmp_path / "rows.csv", index=False)
+    small = ("--draws", 500, "--tune", 400, "--seed", 1, "--no-progress")
+    for flags, kept in (((), False), (("--statistics",), True)):
+        path = tmp_path / f"{kept}.nc"
+        found = run("RowLevel", tmp_path / "rows.csv", "--out", path, *small, *flags, command="fit")
+        assert found.exit_code == 0, found.output
+        assert (bayeskit.load(path).statistics is not None) is kept
+        assert run(path, "--sweep", "mu.mu=1", "--draws", 500).exit_code == (0 if kept else 1)

@@ -42,6 +42,28 @@ def test_one_at_a_time_or_a_grid(normal_fit):
     assert len(grid.cells) == 4 and len({tuple(c.dials.values()) for c in grid.cells}) == 4
 
 
+def test_it_says_how_far_the_answer_moves(normal_fit):
+    """Sentence and figure against the table and the fit, in which the farthest mean is looked up again."""
+    found = normal_fit.sweep({"mu.mu": [-2.0, 2.0]}, **SHORT)
+    base = normal_fit.summary()
+    table = found.table.join(base[["mean", "sd"]], on="quantity", suffixes=("", "_in_the_fit"))
+    table["move"] = (table["mean"] - table["mean_in_the_fit"]).abs() / table["sd"]
+    far = table.loc[table["move"].idxmax()]
+    (told,) = found.sentences()
+    assert f"that of {far['quantity']}: with mu.mu={far['mu.mu']:g}" in told
+    assert f"That is {far['move']:.2g} posterior standard deviations" in told
+    figure = found.plot()
+    assert "mu.mu=-2" in figure.alt and "mean[a]" in figure.alt and "not drawn" not in figure.caption
+
+
+def test_failed_refits_are_not_drawn(normal_fit):
+    tiny = {"draws": 20, "tune": 20, "chains": 1}
+    found = normal_fit.sweep({"mu.mu": [0.0, 1.0]}, **tiny)
+    assert len(found.failed) == 2 and found.sentences() == ()
+    with pytest.raises(SpecificationError, match="No refit of this sweep passed"):
+        found.plot()
+
+
 def test_a_seed_follows_the_cell(normal_fit):
     wide = normal_fit.sweep({"mu.mu": [-1.0, 0.5, 2.0]}, draws=50, tune=50, chains=2)
     narrow = normal_fit.sweep({"mu.mu": [0.5]}, draws=50, tune=50, chains=2)
