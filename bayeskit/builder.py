@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 
 from bayeskit.assumptions import Assumption, Prior
-from bayeskit.errors import SpecificationError, suggest
+from bayeskit.errors import SpecificationError, show, suggest
 from bayeskit.hooks import ModelHooks
 
 if TYPE_CHECKING:
@@ -72,11 +72,10 @@ class ModelBuilder(ModelHooks, ABC):
     def __new__(cls, *args: Any, **settings: Any) -> Self:
         """Refuse unknown settings with a suggestion before the dataclass sees them."""
         known = [f.name for f in dataclasses.fields(cls) if f.init]  # type: ignore[arg-type]
-        for name in settings:
+        for name, value in settings.items():
             if name not in known:
-                raise SpecificationError(
-                    f"{cls.__name__} has no setting {name!r}.{suggest(name, known)} Its settings: {', '.join(known)}."
-                )
+                told = _dial_told(name, value) or suggest(name, known)
+                raise SpecificationError(f"{cls.__name__} has no setting {name!r}.{told} Its settings: {', '.join(known)}.")
         return super().__new__(cls)
 
     row_dims: ClassVar[tuple[str, ...]] = ()
@@ -217,9 +216,10 @@ class ModelBuilder(ModelHooks, ABC):
         values = {k: d.value for k, d in known.items()}
         for name, value in (changes or {}).items():
             if name not in known:
-                raise SpecificationError(
-                    f"{type(self).__name__} has no dial {name!r}.{suggest(name, known)} Its dials: {', '.join(known)}."
-                )
+                told = suggest(name, known)
+                if name in {f.name for f in dataclasses.fields(self)}:  # type: ignore[arg-type]
+                    told = f" It is a setting of the specification: {type(self).__name__}({name}=...), or -s {name}=...."
+                raise SpecificationError(f"{type(self).__name__} has no dial {name!r}.{told} Its dials: {', '.join(known)}.")
             values[name] = known[name].check(value)
         for assumption in self.assumptions(statistics):
             if assumption.prior is not None:
@@ -360,6 +360,17 @@ class ModelBuilder(ModelHooks, ABC):
                 f"This is a specification of {payload['model']!r}, not of {cls.__name__!r}: use bayeskit.from_json(text)."
             )
         return cls(**{str(k): _revive(v) for k, v in payload["settings"].items()})
+
+
+def _dial_told(name: str, value: Any) -> str:
+    """What to do with a key that is written like a dial. Which dials there are depends on the table, which is not here yet."""
+    if "." not in name:
+        return ""
+    shown = show(value)
+    return (
+        f" It is written like a dial, a number of an assumption, and dials are given to the fit: "
+        f"spec.fit(table, dials={{{name!r}: {shown}}}), or --dial {name}={shown} on the command line."
+    )
 
 
 def _parse(text: str) -> dict[str, Any]:

@@ -39,6 +39,22 @@ def test_unknown_settings_are_refused_with_a_suggestion():
         examples.NormalNormal(gruop="g")
 
 
+def test_a_dial_among_the_settings_is_sent_to_the_fit_and_a_setting_among_the_dials_back(normal_table):
+    with pytest.raises(SpecificationError) as raised:
+        examples.NormalNormal(**{"mu.sigma": 2})
+    assert str(raised.value) == (
+        "NormalNormal has no setting 'mu.sigma'. It is written like a dial, a number of an assumption, and dials are given to "
+        "the fit: spec.fit(table, dials={'mu.sigma': 2}), or --dial mu.sigma=2 on the command line. "
+        "Its settings: group, y, prior_sd, broken."
+    )
+    with pytest.raises(SpecificationError) as raised:
+        examples.NormalNormal().fit(normal_table, dials={"prior_sd": 2.0}, progress=False)
+    assert str(raised.value) == (
+        "NormalNormal has no dial 'prior_sd'. It is a setting of the specification: NormalNormal(prior_sd=...), or "
+        "-s prior_sd=.... Its dials: mu.mu, mu.sigma, noise.sd."
+    )
+
+
 @pytest.mark.parametrize(
     "spec",
     [

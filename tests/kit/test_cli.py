@@ -323,6 +323,12 @@ def test_misspelt_commands_options_and_keys_of_a_file_are_suggested(table, tmp_p
     assert "--seed" in fault(*call, "--sed", "1")
 
 
+def test_a_dial_given_as_a_setting_is_told_its_option(table, tmp_path):
+    call = ("fit", "NormalNormal", str(table), "--out", str(tmp_path / "run.nc"))
+    assert "--dial mu.sigma=2 on the command line" in fault(*call, "-s", "mu.sigma=2")
+    assert "-s prior_sd=..." in fault(*call, "--dial", "prior_sd=2")
+
+
 def completed(*words):
     """What the shell offers for the last of the words, by the protocol of bash."""
     env = {"_BAYESKIT_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(["bayeskit", *words]), "COMP_CWORD": str(len(words))}
