@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ pytest.importorskip("pymc")
 from test_contract import DRAWS, EXAMPLES, MODELS
 
 import bayeskit
-from bayeskit.report import BLANKS, build_report, score
+from bayeskit.report import BLANKS, build_report, render, score
 from bayeskit.report.render import RENDERERS
 from bayeskit.report.request import STUDY_BLANKS
 
@@ -28,6 +29,7 @@ from test_report import check_page
 from test_report_formats import check_latex
 
 REPLICATE = 20
+KEPT = os.environ.get("BAYESKIT_REPORTS")  # a folder for the reports in HTML, where something else looks at them afterwards
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -39,7 +41,10 @@ def fit(request):
 
 @pytest.fixture(scope="module")
 def report(fit):
-    return build_report(fit, replicate=REPLICATE)
+    found = build_report(fit, replicate=REPLICATE)
+    if KEPT:
+        render(found, Path(KEPT) / f"{type(fit.spec).__name__}.html")
+    return found
 
 
 def test_every_section_is_there_and_nothing_is_lost_on_the_way(report):

@@ -8,23 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bayeskit.cli import questions
 from bayeskit.cli.arguments import Progress, Run, pairs_of
 from bayeskit.cli.frame import FAILED, app, exit_code, leave
-from bayeskit.cli.questions import (
-    Bounds,
-    Cache,
-    Dial,
-    Draws,
-    Grid,
-    High,
-    Low,
-    Questions,
-    Sweeps,
-    Tipping,
-    Units,
-    lost,
-    sweep_values,
-)
 from bayeskit.errors import SpecificationError, suggest
 
 if TYPE_CHECKING:
@@ -62,16 +48,16 @@ def report(
     suppress_below: Annotated[int, typer.Option(metavar="N", help="Print counts of people below N as '< N'.")] = 0,
     on_fail: OnFail = "mark",
     sensitivity: Annotated[bool, typer.Option(help="Say what the answer rests on, from the draws of the run.")] = True,
-    sweep: Sweeps = None,
-    grid: Grid = False,
-    tipping: Tipping = None,
-    dial: Dial = None,
-    low: Low = None,
-    high: High = None,
-    influence: Units = None,
-    bounds: Bounds = None,
-    draws: Draws = None,
-    cache: Cache = None,
+    sweep: questions.Sweeps = None,
+    grid: questions.Grid = False,
+    tipping: questions.Tipping = None,
+    dial: questions.Dial = None,
+    low: questions.Low = None,
+    high: questions.High = None,
+    influence: questions.Units = None,
+    bounds: questions.Bounds = None,
+    draws: questions.Draws = None,
+    cache: questions.Cache = None,
     replicate: Annotated[int, typer.Option(metavar="N", help="Tables replicated for predictive checks; 0 for none.")] = 100,
     checklist: Checklist = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --checklist: print the items as JSON.")] = False,
@@ -100,7 +86,9 @@ def report(
         raise SpecificationError("Nothing is asked for: give --out FILE, --checklist or both.")
     for file in files:
         check_suffix(file)
-    asked = Questions(sweep_values(sweep), grid, tipping, dial, low, high, influence, tuple(bounds or ()), draws, cache)
+    asked = questions.Questions(
+        questions.sweep_values(sweep), grid, tipping, dial, low, high, influence, tuple(bounds or ()), draws, cache
+    )
     wording: dict[str, Any] = {
         "prob": prob, "kind": _word("--kind", kind, ("eti", "hdi")), "author": _texts(author, author_file),
         "suppress_below": suppress_below, "on_fail": _word("--on-fail", on_fail, ("mark", "raise", "allow")),
@@ -111,7 +99,7 @@ def report(
     results = _answers(loaded, asked, sensitivity, prob, progress)
     content = build_report(loaded, sensitivity=results, **wording)
     _deliver(content, loaded.verdict.headline, files, checklist, as_json)
-    leave(FAILED if lost(results or {}) else exit_code(loaded.verdict))
+    leave(FAILED if questions.lost(results or {}) else exit_code(loaded.verdict))
 
 
 def _deliver(content: Report, headline: str, files: list[Path], checklist: bool, as_json: bool) -> None:
@@ -131,7 +119,9 @@ def _deliver(content: Report, headline: str, files: list[Path], checklist: bool,
             print(f"Report: {written}")
 
 
-def _answers(fit: Fit, asked: Questions, sensitivity: bool, prob: float, progress: bool) -> dict[str, Answered] | None:
+def _answers(
+    fit: Fit, asked: questions.Questions, sensitivity: bool, prob: float, progress: bool
+) -> dict[str, Answered] | None:
     """What the report says the answer rests on: the report's own look at the draws, or that and what was asked."""
     if not asked.asked:
         return None if sensitivity else {}

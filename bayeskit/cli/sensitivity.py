@@ -9,23 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bayeskit.cli import questions
 from bayeskit.cli.arguments import Progress, Run
 from bayeskit.cli.frame import FAILED, app, exit_code, leave
-from bayeskit.cli.questions import (
-    Bounds,
-    Cache,
-    Dial,
-    Draws,
-    Grid,
-    High,
-    Low,
-    Questions,
-    Sweeps,
-    Tipping,
-    Units,
-    lost,
-    sweep_values,
-)
 from bayeskit.errors import SpecificationError, suggest
 from bayeskit.progress import SamplingProgress
 
@@ -59,17 +45,17 @@ def sensitivity(
     assumptions: Assumptions = "top",
     ladder: Ladder = "reweight",
     verify: Verify = False,
-    sweep: Sweeps = None,
-    grid: Grid = False,
-    tipping: Tipping = None,
-    dial: Dial = None,
-    low: Low = None,
-    high: High = None,
-    influence: Units = None,
-    bounds: Bounds = None,
+    sweep: questions.Sweeps = None,
+    grid: questions.Grid = False,
+    tipping: questions.Tipping = None,
+    dial: questions.Dial = None,
+    low: questions.Low = None,
+    high: questions.High = None,
+    influence: questions.Units = None,
+    bounds: questions.Bounds = None,
     prob: Annotated[float, typer.Option(help="Probability of the intervals.")] = 0.95,
-    draws: Draws = None,
-    cache: Cache = None,
+    draws: questions.Draws = None,
+    cache: questions.Cache = None,
     fail_on: FailOn = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
     progress: Progress = True,
@@ -87,7 +73,9 @@ def sensitivity(
     from bayeskit.storage import load
 
     states = _states(fail_on)
-    asked = Questions(sweep_values(sweep), grid, tipping, dial, low, high, influence, tuple(bounds or ()), draws, cache)
+    asked = questions.Questions(
+        questions.sweep_values(sweep), grid, tipping, dial, low, high, influence, tuple(bounds or ()), draws, cache
+    )
     fit = load(run)
     wanted = quantity or None
     with SamplingProgress(progress) as bar:
@@ -101,7 +89,7 @@ def sensitivity(
 
         print(f"Written to {write_sensitivity(fit, results, out)}.") if not as_json else write_sensitivity(fit, results, out)
     rests = any(row.state in states for row in found.rows)
-    leave(FAILED if rests or lost(results) else exit_code(fit.verdict))
+    leave(FAILED if rests or questions.lost(results) else exit_code(fit.verdict))
 
 
 def _show(fit: Any, results: dict[str, Answered], as_json: bool) -> None:

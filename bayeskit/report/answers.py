@@ -43,15 +43,16 @@ class Answered(Protocol):
 
 def titled(results: Mapping[str, Answered] | Sequence[Answered]) -> dict[str, Answered]:
     """Return results by heading; those of a sequence are named after what they are, repeated ones are numbered."""
-    if isinstance(results, Mapping):
-        return {str(k): v for k, v in results.items()}
-    out: dict[str, Answered] = {}
-    for found in results:
+    for found in results.values() if isinstance(results, Mapping) else results:
         if not hasattr(found, "headline") or not hasattr(found, "table"):
             raise SpecificationError(
                 f"sensitivity holds a {type(found).__name__}, which is no result of the sensitivity analysis: give what "
                 "fit.sensitivity(), sweep, tipping_point, influence, bounds and the like return."
             )
+    if isinstance(results, Mapping):
+        return {str(k): v for k, v in results.items()}
+    out: dict[str, Answered] = {}
+    for found in results:
         name = "".join(f" {c.lower()}" if c.isupper() else c for c in type(found).__name__).strip().capitalize()
         same = sum(title == name or title.startswith(f"{name} (") for title in out)
         out[f"{name} ({same + 1})" if same else name] = found

@@ -2,8 +2,11 @@
 
 Sources: BARG, Kruschke (2021), Nature Human Behaviour 5:1282; WAMBS, Depaoli and van de Schoot (2017), Psychological Methods
 22:240; ROBUST, Sung et al. (2005), Journal of Clinical Epidemiology 58:261; TRIPOD+AI, Collins et al. (2024), BMJ 385:e078378;
-STROBE, von Elm et al. (2007), Lancet 370:1453; REMARK, McShane et al. (2005), Journal of Clinical Oncology 23:9067. The labels
-are no quotations: whoever submits to a journal fills in the original form.
+STROBE for cohorts, von Elm et al. (2007), Lancet 370:1453; REMARK, McShane et al. (2005), Journal of Clinical Oncology
+23:9067, explained by Altman et al. (2012), PLoS Medicine 9:e1001216. Numbers and meaning were compared with public texts: the
+52 items of TRIPOD+AI, the 34 of STROBE and the 20 of REMARK one by one, WAMBS with its authors' tutorials, ROBUST with its
+abstract, the preamble and steps 1 to 3 of BARG; of its steps 4 to 6 the topics only. The labels are no quotations: whoever
+submits to a journal fills in the original form.
 """
 
 from __future__ import annotations
@@ -111,19 +114,19 @@ _TRIPOD = (
     Item("12b", "handling of predictors", ("equations", "assumptions")),
     Item("12c", "type of model and how it was built", ("equations", "assumptions", "specification")),
     Item("12d", "differences between clusters", (), "heterogeneity"),
-    Item("12e", "measures of performance", ("posterior predictive",), "performance"),
+    Item("12e", "measures and plots of performance", ("posterior predictive",), "performance"),
     Item("12f", "updating", (), "updating"),
     Item("12g", "how predictions are made", ("equations", "code")),
-    Item("13", "imbalance of classes", ("outcomes",)),
+    Item("13", "class imbalance and what was done about it", ("outcomes", "equations")),
     Item("14", "fairness", (), "fairness"),
     Item("15", "what the model returns", ("equations", "estimates")),
-    Item("16", "development against evaluation", (), "performance"),
+    Item("16", "how development and evaluation data differ", (), "performance"),
     Item("17", "ethics", (), "ethics"),
     *_author("openness", ("18a", "funding"), ("18b", "interests"), ("18c", "protocol"), ("18d", "registration"),
              ("18e", "data sharing")),
     Item("18f", "code", ("code", "installation")),
     Item("19", "involvement of patients and public", (), "involvement"),
-    Item("20a", "flow of participants", ("data", "left out"), "flow"),
+    Item("20a", "flow of participants, with and without the outcome", ("data", "left out", "outcomes"), "flow"),
     Item("20b", "characteristics", ("data",), "flow"),
     Item("20c", "compared with the development data", (), "performance"),
     Item("21", "numbers of participants and outcomes", ("data", "outcomes")),
@@ -139,30 +142,35 @@ _STROBE = (
     *_author("title", ("1a", "design in the title"), ("1b", "abstract")),
     Item("2", "background", (), "context"),
     Item("3", "objectives", (), "goal"),
-    *_author("population", ("4", "design of the study"), ("5", "setting and dates"), ("6", "eligibility and follow-up")),
+    *_author("population", ("4", "design of the study"), ("5", "setting and dates"),
+             ("6a", "eligibility, selection, follow-up"), ("6b", "matching, if any")),
     Item("7", "variables defined", ("equations",), "outcome"),
     Item("8", "sources and measurement", (), "source"),
     Item("9", "bias", (), "bias"),
     Item("10", "study size", ("data",), "size"),
     Item("11", "quantitative variables", ("equations", "assumptions")),
-    Item("12a", "statistical methods", ("equations", "assumptions", "sampler")),
+    Item("12a", "statistical methods, confounding among them", ("equations", "assumptions", "sampler")),
     Item("12b", "subgroups and interactions", ("equations",)),
     Item("12c", "missing data", ("missing", "left out")),
     Item("12d", "loss to follow-up", ("follow-up", "limits")),
     Item("12e", "sensitivity analyses", ("sensitivity",)),
-    Item("13", "numbers at each stage", ("data", "left out"), "flow"),
+    Item("13a", "numbers at each stage", ("data", "left out"), "flow"),
+    Item("13b", "why people are not in it", ("left out",), "flow"),
+    Item("13c", "diagram of the flow", (), "flow"),
     Item("14a", "characteristics", ("data",), "flow"),
     Item("14b", "missing by variable", ("missing",)),
     Item("14c", "follow-up time", ("follow-up",)),
     Item("15", "numbers of events", ("events",)),
-    Item("16", "estimates with precision", ("estimates",)),
+    Item("16a", "estimates with precision, adjusted for what", ("equations", "estimates")),
+    Item("16b", "boundaries of categories", ("equations",), "predictors"),
+    Item("16c", "absolute risks beside relative ones", ("estimates",)),
     Item("17", "other analyses", ("sensitivity", "posterior predictive")),
     Item("18", "key results", (), "meaning"),
     Item("19", "limitations", ("limits",)),
     Item("20", "interpretation", (), "meaning"),
     Item("21", "to whom it generalises", (), "generality"),
     Item("22", "funding", (), "openness"),
-)
+)  # fmt: skip
 _REMARK = (
     Item("1", "marker, objectives, hypotheses", (), "goal"),
     *_author("population", ("2", "patients and where from"), ("3", "treatments")),
@@ -173,12 +181,12 @@ _REMARK = (
     Item("9", "why this size", ("data", "events"), "size"),
     Item("10", "statistical methods and missing data", ("equations", "assumptions", "missing")),
     Item("11", "values and cut-points of the marker", ("equations",), "predictors"),
-    Item("12", "flow of patients", ("data", "left out"), "flow"),
-    Item("13", "characteristics and the marker", ("data",), "flow"),
+    Item("12", "flow of patients and numbers of events", ("data", "left out", "events"), "flow"),
+    Item("13", "characteristics and the marker, what is missing", ("data", "missing"), "flow"),
     Item("14", "marker against standard variables", (), "standard"),
     Item("15", "analyses of single variables", (), "standard"),
     Item("16", "effects with intervals", ("estimates",)),
-    Item("17", "effects beside standard variables", ("estimates",), "standard"),
+    Item("17", "effects beside standard variables, whatever they are", ("estimates",), "standard"),
     Item("18", "assumptions checked, sensitivity, validation", ("posterior predictive", "sensitivity")),
     Item("19", "interpretation and limitations", ("limits",), "meaning"),
     Item("20", "what follows", (), "generality"),

@@ -15,6 +15,8 @@ __all__ = ["EVIDENCE", "blank_of", "find"]
 
 type Finder = Callable[[Report], str]
 
+_SOUND = ("PASS", "WARN")
+
 
 def _sections(report: Report, name: str) -> Iterable[Section]:
     return (s for s in report.sections if s.id == name)
@@ -138,11 +140,12 @@ def _estimates(report: Report) -> str:
 
 
 def _swept(report: Report) -> str:
-    """Refits or reweighting under other numbers than the fit's: more than the local analysis of the draws at hand."""
-    wanted = ({"dials", "status"}, {"specification"}, {"cell"}, {"assumption", "prior"})
+    """Numbers under other priors or specifications than the fit's, from refits that passed their checks."""
     for where, table in _tables(report, "sensitivity"):
-        if any(words <= set(table.columns) for words in wanted) or ("dial" in table.columns and "verdict" in table.columns):
-            return where.title
+        if {"quantity", "status"} <= set(table.columns):
+            place = table.columns.index("status")
+            if any(format_cell(row[place]) in _SOUND for row in table.rows):
+                return where.title
     return ""
 
 

@@ -211,6 +211,7 @@ def test_checklists_are_whole():
     main = {"".join(c for c in i.id if c.isdigit()) for i in CHECKLISTS["TRIPOD+AI"]}
     assert main == {str(k) for k in range(1, 28)}
     assert {"".join(c for c in i.id if c.isdigit()) for i in CHECKLISTS["STROBE"]} == {str(k) for k in range(1, 23)}
+    assert (sizes["TRIPOD+AI"], sizes["STROBE"]) == (52, 34)
     for items in CHECKLISTS.values():
         assert len({i.id for i in items}) == len(items)
         for item in items:
@@ -225,6 +226,21 @@ def test_items_are_answered_by_what_is_there(report):
     assert found["BARG", "B3c"].state == "not applicable"
     assert found["BARG", "B1b"].state == "missing"  # this small model writes no formula of its likelihood
     assert found["WAMBS", "W3"].state == "answered"
+
+
+@pytest.mark.parametrize(
+    ("asked", "state"),
+    [
+        (lambda fit: fit.sensitivity(), "to fill"),
+        (lambda fit: fit.sweep({"mu.mu": [1.0]}, draws=500, tune=400), "answered"),
+        (lambda fit: fit.sweep({"mu.mu": [1.0]}, draws=20, tune=20, chains=1), "to fill"),  # its checks fail
+    ],
+    ids=["local", "sweep", "failed sweep"],
+)
+def test_other_priors_are_found_where_they_were_tried(normal_fit, asked, state):
+    report = build_report(normal_fit, sensitivity=[asked(normal_fit)], replicate=0)
+    found = {a.id: a.state for a in score(report, ["BARG"]).answers}
+    assert (found["B5b"], found["B5c"]) == (state, state)
 
 
 SECTION_OF = {
