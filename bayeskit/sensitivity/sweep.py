@@ -162,7 +162,7 @@ class Sweep:
             [str(i) if told == _FITTED else told for told, i, _ in shown],
             *([float(row[column]) for *_, row in shown] for column in ("median", "lower", "upper")),
             prob=self.prob, groups=[_FITTED if told == _FITTED else "under other dials" for told, *_ in shown],
-            caption=f"Medians, {self.prob:.0%} equal-tailed intervals in the fit, and below it under other dials.{left}{lost}",
+            caption=f"Medians with {self.prob:.0%} equal-tailed intervals: the fit, and below it other dials.{left}{lost}",
         )  # fmt: skip
 
     def __repr__(self) -> str:

@@ -139,8 +139,9 @@ def test_results_of_the_sensitivity_analysis_come_under_their_names(normal_fit):
     assert "Sensitivity." in leads and "Sensitivity (2)." in leads
     named = build_report(normal_fit, sensitivity={"My question": found}, replicate=0)
     assert section(named, "sensitivity").blocks[0].text == "My question."
-    with pytest.raises(SpecificationError, match="no result of the sensitivity analysis"):
-        build_report(normal_fit, sensitivity=[3])
+    for wrong in ([3], {"My question": 3}):
+        with pytest.raises(SpecificationError, match="no result of the sensitivity analysis"):
+            build_report(normal_fit, sensitivity=wrong)
     assert "sensitivity" not in [s.id for s in build_report(normal_fit, sensitivity=(), replicate=0).sections]
 
 
