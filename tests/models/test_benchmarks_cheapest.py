@@ -12,8 +12,9 @@ pytest.importorskip("pymc")
 from bayeskit_models.benchmarks import BenchmarkVariance
 from bayeskit_models.benchmarks.cheapest import cheapest_kernel
 from bayeskit_models.benchmarks.crossed import crossed_kernel
+from bayeskit_models.benchmarks.each_unit import draw_effects, unit_values
 from bayeskit_models.benchmarks.rasch import alike, pool_kinds
-from bayeskit_models.benchmarks.shares import DESIGN, with_shares
+from bayeskit_models.benchmarks.shares import DESIGN, with_shares, without_shares
 
 COLUMNS, UNITS, CLUSTERS = 6, 150, 3
 GROUP = np.array([0, 0, 1, 2, 2, 3])  # columns 0 and 1, and 3 and 4, are two runs of one model
@@ -93,6 +94,25 @@ def agree(data, given):
         if place == 1:  # what counts of the shift is its sum over the units of a cluster
             part, whole = (np.bincount(cluster, v, CLUSTERS) for v in (part, whole))
         np.testing.assert_allclose(part, whole, rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize(("interaction", "inner"), [(0, 0.0), (1, 0.8)])
+def test_each_unit_is_read_off_its_folded_one(interaction, inner):
+    """Log likelihoods of single units to 1e-9, and draws of their members to the width of a node, beside those unit by unit."""
+    law = BenchmarkVariance().law
+    data = with_shares(design(interaction=interaction, missing=0.0, trials=15.0 if interaction else 1.0, units=600))
+    assert 0 < data.sizes["fold"] < 600
+    keep = np.repeat(np.arange(600), data["unit_weight"].values.astype(int))
+    member = np.random.default_rng(0).permutation(keep)
+    data = data.assign(member_unit=("member", np.sort(member)), cell_unit=("cell", np.repeat(np.arange(600), 3)))
+    alone, given = without_shares(data), parameters(data, inner=(inner, inner))
+    whole = np.unique(member)
+    each = unit_values(law, given, data, 2.0)
+    np.testing.assert_allclose(each[whole], unit_values(law, given, alone, 2.0)[whole], rtol=1e-9)
+    assert (each[data["unit_weight"].values == 0.0] == 0.0).all()
+    uniform = np.random.default_rng(1).uniform(size=len(member))
+    drawn = draw_effects(law, given, data, uniform) - draw_effects(law, given, alone, uniform)
+    assert np.abs(drawn).max() < 0.1 and abs(drawn.mean()) < 0.005
 
 
 def test_alike():

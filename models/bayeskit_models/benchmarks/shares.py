@@ -26,7 +26,7 @@ _WORTH = 0.5  # of the cells, or kinds of groups, that are left at most, for a f
 
 def without_shares(statistics: xr.Dataset) -> xr.Dataset:
     """The statistics alone: what is shared says nothing of units or cells that have changed."""
-    return statistics.drop_vars([name for name in ("cell_kind", *_FOLD) if name in statistics])
+    return statistics.drop_vars([name for name in ("cell_kind", "fold_place", *_FOLD) if name in statistics])
 
 
 def with_shares(statistics: xr.Dataset, sums: tuple[str, ...] = _COUNTS, *, single: bool = False) -> xr.Dataset:
@@ -44,7 +44,8 @@ def with_shares(statistics: xr.Dataset, sums: tuple[str, ...] = _COUNTS, *, sing
     Returns
     -------
     Dataset
-        With the other arrays of `DESIGN`; those of a fold, or of kinds, are empty where these would save nothing.
+        With the other arrays of `DESIGN`; those of a fold, or of kinds, are empty where these would save nothing. And with
+        ``fold_place``, the folded unit of each unit, -1 for none.
     """
     ptr, benchmark, weight, column, group = (statistics[name].values for name in _UNITS)
     cells = [statistics[name].values for name in sums]
@@ -63,11 +64,14 @@ def with_shares(statistics: xr.Dataset, sums: tuple[str, ...] = _COUNTS, *, sing
         found = fold_by_total(ptr, benchmark, cluster, weight, column, k, n)
         found = found if len(found.k) <= _WORTH * len(k) else None
     parts = (np.zeros(1, dtype=np.int64), nothing, none, nothing, nothing, none, none, nothing)
+    place = np.full(len(benchmark), -1, dtype=np.int64)
     if found is not None:
+        place = found.place
         like = np.zeros(len(found.unit_weight), dtype=np.int64)
         kept = found.place >= 0
         like[found.place[kept]] = np.flatnonzero(kept)  # any of its units: they agree in cluster and benchmark
         kinds = found.cell_kind if statistics.attrs["interaction"] else nothing
         parts = (found.unit_ptr, like, found.unit_weight, found.cell_column, found.cell_group, found.k, found.n, kinds)
     shared = {name: ((d,), v) for name, d, v in zip(_FOLD, _DIMS, parts, strict=True)}
-    return without_shares(statistics).assign(shared | {"cell_kind": (("kind_of_cell",), kind)})
+    shared |= {"cell_kind": (("kind_of_cell",), kind), "fold_place": (("unit",), place)}
+    return without_shares(statistics).assign(shared)
