@@ -110,7 +110,7 @@ def test_effective_draws_per_second_against_numpyro() -> None:
 _PROGRAM = """
 data {
   int B; int M; int R; int N;
-  array[R] int home; array[R] int model; array[N] int run; array[N] int k; array[N] int n;
+  array[R] int home; array[R] int who; array[N] int run; array[N] int k; array[N] int n;
 }
 parameters {
   vector[B] benchmark_mean;
@@ -127,7 +127,7 @@ transformed parameters {
   vector[R] mean_of_run;
   vector[R] sd_of_run = run_sd * run_sd_ratio[home];
   for (b in 1:B) level[b] = benchmark_mean[b] + ABILITY ability + BOTH model_benchmark[b];
-  for (r in 1:R) mean_of_run[r] = level[home[r], model[r]];
+  for (r in 1:R) mean_of_run[r] = level[home[r], who[r]];
 }
 model {
   benchmark_mean ~ normal(0, 2);
@@ -181,7 +181,7 @@ def _stan(form: str):
     def sample(statistics, seed):
         stan = pytest.importorskip("stan")
         s = {name: statistics[name].values for name in statistics.data_vars}
-        of_run = {x: np.zeros(statistics.sizes["run"], dtype=int) for x in ("home", "model")}
+        of_run = {x: np.zeros(statistics.sizes["run"], dtype=int) for x in ("home", "who")}
         for name, values in of_run.items():
             values[s["column_run"]] = s["column_benchmark" if name == "home" else "column_model"] + 1
         data = {"B": 12, "M": 20, "R": len(of_run["home"]), "N": len(s["k"]), "run": s["column_run"][s["cell_column"]] + 1}
