@@ -1,13 +1,15 @@
-"""Sampling the 1,200-cell design (20 models, 12 benchmarks, 5 seeds): effective draws by CPU-second beside NumPyro.
+"""Sampling the 1,200-cell design (20 models, 12 benchmarks, 5 seeds): effective draws by CPU-second beside NumPyro and Stan.
 
 Run by hand on a quiet machine: ``uv run --group peers pytest tests/benchmarks/test_benchmark_peers.py -m benchmark -n 0 -s``.
-Figures are printed, never asserted; asserted is that both sample the same posterior.
+Figures are printed, never asserted; asserted is that all sample the same posterior.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,20 +76,128 @@ def _theirs(statistics, seed):
     return {name: np.asarray(found[name]) for name in WATCHED}, time.process_time() - start
 
 
-def test_effective_draws_per_second_against_numpyro() -> None:
-    """4 chains of 1000 + 1000: the worst bulk ESS by CPU-second; NumPyro's includes its compilation."""
+def _agree(ours, theirs) -> None:
+    """Mean scores within five standard errors, where the other has drawn enough to say."""
+    if _worst(theirs) > 200:
+        gap = abs(ours["score"].mean((0, 1)) - theirs["score"].mean((0, 1)))
+        assert (gap < 5 * ours["score"].std((0, 1)) * np.sqrt(2 / 200)).all()
+
+
+def _compare(peers) -> None:
+    """4 chains of 1000 + 1000, three seeds: the worst bulk ESS by CPU-second, ours and that of each peer in the same run."""
     table = SPEC.simulate(1, models=20, benchmarks=12, seeds=5, samples=200).table
     SPEC.fit(table, draws=10, tune=10, seed=0, progress=False)  # compile
     statistics = SPEC.statistics(table)
-    found: dict[str, list[float]] = {"ours": [], "NumPyro": []}
+    found: dict[str, list[float]] = {name: [] for name in ("ours", *peers)}
     for seed in SEEDS:
-        runs = {"ours": _ours(table, seed), "NumPyro": _theirs(statistics, seed)}
+        runs = {"ours": _ours(table, seed)} | {name: run(statistics, seed) for name, run in peers.items()}
         for name, (draws, seconds) in runs.items():
             found[name].append(_worst(draws) / seconds)
-            print(f"\n{name}: worst ESS {_worst(draws):.0f} in {seconds:.1f} CPU-seconds", end="")
-        if _worst(runs["NumPyro"][0]) > 200:
-            gap = abs(runs["ours"][0]["score"].mean((0, 1)) - runs["NumPyro"][0]["score"].mean((0, 1)))
-            assert (gap < 5 * runs["ours"][0]["score"].std((0, 1)) * np.sqrt(2 / 200)).all()
-    told = ", ".join(f"{k} {np.median(v):.2f}" for k, v in found.items())
-    ratio = np.array(found["ours"]) / np.array(found["NumPyro"])
-    print(f"\nworst bulk ESS by CPU-second: {told}; ratio {np.median(ratio):.1f} ({np.round(ratio, 1)})")
+            print(f"\n{name}: worst ESS {_worst(draws):.0f} in {seconds:.1f} CPU-seconds", end="", flush=True)
+            _agree(runs["ours"][0], draws)
+    print("\nworst bulk ESS by CPU-second:", ", ".join(f"{k} {np.median(v):.2f}" for k, v in found.items()))
+    for name in peers:
+        ratio = np.array(found["ours"]) / np.array(found[name])
+        print(f"ours over {name}: {np.median(ratio):.1f} ({np.round(ratio, 1)})")
+
+
+def test_effective_draws_per_second_against_numpyro() -> None:
+    """NumPyro's seconds include its compilation."""
+    pytest.importorskip("numpyro")
+    _compare({"NumPyro": _theirs})
+
+
+_PROGRAM = """
+data {
+  int B; int M; int R; int N;
+  array[R] int home; array[R] int who; array[N] int run; array[N] int k; array[N] int n;
+}
+parameters {
+  vector[B] benchmark_mean;
+  real<lower=0> ability_sd;
+  real<lower=0> model_benchmark_sd;
+  real<lower=0> run_sd;
+  vector<lower=0>[B] run_sd_ratio;
+  sum_to_zero_vector[M] ability;
+  array[B] sum_to_zero_vector[M] model_benchmark;
+  vector[R] run_effect;
+}
+transformed parameters {
+  array[B] vector[M] level;
+  vector[R] mean_of_run;
+  vector[R] sd_of_run = run_sd * run_sd_ratio[home];
+  for (b in 1:B) level[b] = benchmark_mean[b] + ABILITY ability + BOTH model_benchmark[b];
+  for (r in 1:R) mean_of_run[r] = level[home[r], who[r]];
+}
+model {
+  benchmark_mean ~ normal(0, 2);
+  ability_sd ~ normal(0, 1);
+  model_benchmark_sd ~ normal(0, 0.5);
+  run_sd ~ normal(0, 0.5);
+  run_sd_ratio ~ lognormal(0, 0.5);
+  PRIORS
+  k ~ binomial_logit(n, ETA[run]);
+}
+generated quantities {
+  vector[M] score = zeros_vector(M);
+  {
+    vector[61] z = linspaced_vector(61, -6, 6);
+    vector[61] weight = softmax(-0.5 * square(z));
+    for (b in 1:B) for (m in 1:M) score[m] += dot_product(weight, inv_logit(level[b, m] + run_sd * run_sd_ratio[b] * z)) / B;
+  }
+}
+"""
+"""In Stan's language; words in capitals differ between the two usual forms. A zero-sum vector is normal on the plane of sum 0,
+which has M - 1 dimensions."""
+
+_FORMS = {
+    "Stan, non-centred": {
+        "ABILITY": "ability_sd *", "BOTH": "model_benchmark_sd *", "ETA": "(mean_of_run + sd_of_run .* run_effect)",
+        "PRIORS": "ability ~ std_normal(); for (b in 1:B) model_benchmark[b] ~ std_normal(); run_effect ~ std_normal();",
+    },
+    "Stan, centred": {
+        "ABILITY": "", "BOTH": "", "ETA": "run_effect",
+        "PRIORS": "target += -0.5 * dot_self(ability) / square(ability_sd) - (M - 1) * log(ability_sd); for (b in 1:B) "
+        "target += -0.5 * dot_self(model_benchmark[b]) / square(model_benchmark_sd) - (M - 1) * log(model_benchmark_sd); "
+        "run_effect ~ normal(mean_of_run, sd_of_run);",
+    },
+}  # fmt: skip
+
+
+def _seconds_of_workers() -> float:
+    """CPU seconds of the processes that Stan's chains run in."""
+    ticks = [
+        Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split() for child in multiprocessing.active_children()
+    ]
+    return sum(int(t[11]) + int(t[12]) for t in ticks) / os.sysconf("SC_CLK_TCK")
+
+
+def _stan(form: str):
+    """Sampling by Stan; the seconds are those of its chains alone, without compilation and without reading of the draws."""
+    program = _PROGRAM
+    for word, text in _FORMS[form].items():
+        program = program.replace(word, text)
+
+    def sample(statistics, seed):
+        stan = pytest.importorskip("stan")
+        s = {name: statistics[name].values for name in statistics.data_vars}
+        of_run = {x: np.zeros(statistics.sizes["run"], dtype=int) for x in ("home", "who")}
+        for name, values in of_run.items():
+            values[s["column_run"]] = s["column_benchmark" if name == "home" else "column_model"] + 1
+        data = {"B": 12, "M": 20, "R": len(of_run["home"]), "N": len(s["k"]), "run": s["column_run"][s["cell_column"]] + 1}
+        data |= of_run | {x: s[x].astype(int) for x in ("k", "n")}
+        data = {name: x if isinstance(x, int) else [int(v) for v in x] for name, x in data.items()}
+        built = stan.build(program, data=data, random_seed=seed)
+        start = _seconds_of_workers()
+        fit = built.sample(num_chains=4, num_warmup=1000, num_samples=1000)
+        seconds = _seconds_of_workers() - start
+        draws = {x: fit[x] for x in WATCHED}  # (..., draws x chains), the chain running fastest
+        return {x: np.moveaxis(v.reshape(-1, 1000, 4), (2, 1, 0), (0, 1, 2)) for x, v in draws.items()}, seconds
+
+    return sample
+
+
+def test_effective_draws_per_second_against_stan() -> None:
+    """Stan in the two forms in which its users write such a model."""
+    pytest.importorskip("stan", reason="pystan is not installed")
+    _compare({form: _stan(form) for form in _FORMS})

@@ -1,8 +1,8 @@
 """The likelihood of counts by the cheapest of the sums that are all exact.
 
-Without chance level and interaction, units of equal design and total are one (`rasch`). Otherwise every unit is summed for
-itself (`crossed`), with the work of groups that repeat shared where there is an interaction. Which it is depends on the chance
-level, a dial, so it is decided at every evaluation.
+Without a chance level units of equal design and total are one, or with an interaction groups of equal design and total
+(`rasch`). Otherwise every unit is summed for itself (`crossed`), with the work of groups that repeat shared where there is an
+interaction. Which it is depends on the chance level, a dial, so it is decided at every evaluation.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ __all__ = ["cheapest_kernel", "crossed_kernel", "draw_units", "log_likelihood", 
 @kernel
 def _cheapest(  # type: ignore[no-untyped-def]
     eta, shift, sd, inner_sd, chance, unit_ptr, unit_benchmark, unit_weight, cell_column, cell_group, k, n, cell_kind, fold_ptr,
-    fold_unit, fold_weight, fold_column, fold_k, fold_n, fine, member_unit, uniform,
+    fold_unit, fold_weight, fold_column, fold_group, fold_k, fold_n, fold_kind, fine, member_unit, uniform,
 ):  # fmt: skip
     """`cheapest_kernel`; where nothing is folded also the value of one of each unit, and draws of the members' effects."""
     folded = fold_weight.size > 0
     for b in range(sd.size):
-        folded = folded and chance[b] == 0.0 and inner_sd[b] == 0.0
+        folded = folded and chance[b] == 0.0 and (fold_kind.size > 0 or inner_sd[b] == 0.0)
     place, home, kind = shift, unit_benchmark, cell_kind
     if folded:
-        place, home, kind = np.empty(fold_unit.size), np.empty(fold_unit.size, np.int64), np.empty(0, np.int64)
+        place, home, kind = np.empty(fold_unit.size), np.empty(fold_unit.size, np.int64), fold_kind
         for v in range(fold_unit.size):
             place[v], home[v] = shift[fold_unit[v]], unit_benchmark[fold_unit[v]]
     # one call of the kernel, for the compiler copies it to every place that calls it
     value, d_eta, d_place, d_sd, d_inner, each, drawn = crossed(
         eta, place, sd, inner_sd, chance, fold_ptr if folded else unit_ptr, home, fold_weight if folded else unit_weight,
-        fold_column if folded else cell_column, fold_column if folded else cell_group, fold_k if folded else k,
+        fold_column if folded else cell_column, fold_group if folded else cell_group, fold_k if folded else k,
         fold_n if folded else n, fine, kind, member_unit, uniform,
     )  # fmt: skip
     d_shift = d_place
@@ -55,9 +55,9 @@ _operation = fused(
         "float64:1", *("int64:1" if name.split("_")[-1] in _WHOLE else "float64:1" for name in DESIGN), "float64:1", "int64:1",
         "float64:1",
     ),
-    also=(7, 21),
+    also=(7, 23),
 )  # fmt: skip
-_NO_FOLD = np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0, np.int64), np.empty(0), np.empty(0)
+_NO_FOLD = tuple(np.zeros(int(name == "fold_ptr"), np.int64 if name.split("_")[-1] in _WHOLE else float) for name in DESIGN[8:])
 
 
 def log_likelihood(*arguments: Any) -> Any:
@@ -83,8 +83,10 @@ def cheapest_kernel(
     fold_unit: np.ndarray,
     fold_weight: np.ndarray,
     fold_column: np.ndarray,
+    fold_group: np.ndarray,
     fold_k: np.ndarray,
     fold_n: np.ndarray,
+    fold_kind: np.ndarray,
     fine: np.ndarray,
 ) -> tuple[Any, ...]:
     """Log likelihood of all units and its gradients with respect to the first four arguments, as `crossed_kernel` gives them.
@@ -95,8 +97,8 @@ def cheapest_kernel(
         As in `crossed_kernel`.
     unit_ptr, unit_benchmark, unit_weight, cell_column, cell_group, k, n, cell_kind
         As in `crossed_kernel`.
-    fold_ptr, fold_weight, fold_column, fold_k, fold_n
-        Units of equal design and total, as in `rasch.Folded`.
+    fold_ptr, fold_weight, fold_column, fold_group, fold_k, fold_n, fold_kind
+        Units of equal design and total, as in `rasch.Folded`; without kinds they are used where there is no interaction.
     fold_unit : (V,) int64
         One of the units that each stands for.
 
@@ -109,7 +111,7 @@ def cheapest_kernel(
     """
     return _operation.compute(
         eta, shift, sd, inner_sd, chance, unit_ptr, unit_benchmark, unit_weight, cell_column, cell_group, k, n, cell_kind,
-        fold_ptr, fold_unit, fold_weight, fold_column, fold_k, fold_n, fine, *NOBODY,
+        fold_ptr, fold_unit, fold_weight, fold_column, fold_group, fold_k, fold_n, fold_kind, fine, *NOBODY,
     )[:5]  # fmt: skip
 
 

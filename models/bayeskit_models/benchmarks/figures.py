@@ -14,6 +14,7 @@ from bayeskit.report.drawing import canvas, label_text
 from bayeskit.report.figures import interval_plot
 from bayeskit.report.matrices import rank_plot
 from bayeskit.report.palette import INK, style
+from bayeskit_models.benchmarks.each_unit import draw_effects
 
 if TYPE_CHECKING:
     from bayeskit_models.benchmarks.benchmark_fit import BenchmarkFit, Population
@@ -142,12 +143,11 @@ def _item_effects(fit: BenchmarkFit, benchmark: str | None) -> tuple[FloatArray,
     law, found, rng = fit.spec.law, fit.predictor, np.random.default_rng(0)
     member = statistics["member_unit"].values
     home = statistics["unit_benchmark"].values[member]
-    design = [statistics[name].values for name in ("unit_ptr", "unit_benchmark", "cell_column", "cell_group")]
-    cells, inner = law.cells(statistics), found.sd.get("item_model_sd", np.zeros_like(found.outer))
+    inner = found.sd.get("item_model_sd", np.zeros_like(found.outer))
     take = np.linspace(0, len(found) - 1, min(len(found), _DRAWS)).astype(int)
     out = np.empty((len(take), int((home == place).sum())))
     for row, s in zip(out, take, strict=True):
-        z = law.module.draw_units(*law.given(found, s, inner), *design, *cells, member, rng.uniform(size=member.size))
+        z = draw_effects(law, law.given(found, s, inner), statistics, rng.uniform(size=member.size))
         row[:] = (found.shift[s, member] + found.outer[s, home] * z)[home == place]
     parts = [found.sd[name][take, place] ** 2 for name in ("item_sd", "cluster_sd") if name in found.sd]
     return found.unit[1] * out, found.unit[1] * np.sqrt(sum(parts)), "units of the score" if law.linear else "log odds"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bayeskit.fused import kernel
 from bayeskit_models.benchmarks.crossed import _counts, _sigmoid
+from bayeskit_models.benchmarks.each_unit import draw_effects
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,7 +44,7 @@ def these_items_score(spec: BenchmarkVariance, predictor: Predictor, statistics:
     out = np.empty(shape)
     for s in range(len(predictor)):
         given = law.given(predictor, s, inner)
-        z = law.module.draw_units(*given, *design, *cells, member, rng.uniform(size=member.size))
+        z = draw_effects(law, given, statistics, rng.uniform(size=member.size))
         if law.name == "binomial":
             width = shape[2] if inner[s].any() else 0
             uniform = rng.uniform(size=(member.size, width))

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayeskit_models.benchmarks.each_unit import unit_values
 from bayeskit_models.benchmarks.families import SUMS
 from bayeskit_models.benchmarks.predictor import pooled, predictor_of
 from bayeskit_models.benchmarks.shares import without_shares
@@ -113,7 +114,7 @@ def unit_effects(
         size = len(_home(statistics, by)[0])
         out = np.empty((len(found), size))
         for place in range(size):
-            less = drop_units(statistics, by, np.array([place]))
+            less = spec._shared(drop_units(statistics, by, np.array([place])))
             out[:, place] = (whole - log_units(spec, found, less)) @ weight
     return out.reshape(draws.sizes["chain"], draws.sizes["draw"], -1)
 
@@ -126,13 +127,10 @@ def log_units(spec: BenchmarkVariance, found: Predictor, statistics: xr.Dataset,
         x, guess = found.columns[:, column], found.chance[home]
         hit = np.where(guess == 0.0, -np.logaddexp(0.0, -x), np.log(guess + (1.0 - guess) / (1.0 + np.exp(-x))))
         return np.asarray(k * hit + (n - k) * (np.log1p(-guess) - np.logaddexp(0.0, x)))
-    design = [statistics[x].values for x in ("unit_ptr", "unit_benchmark", "cell_column", "cell_group")]
     inner = found.sd.get("item_model_sd", np.zeros_like(found.outer))
-    nodes = () if law.linear else (np.array([fine]), *([statistics["cell_kind"].values] if "cell_kind" in statistics else []))
     out = np.empty((len(found), len(home)))
     for s in range(len(found)):
-        given = law.given(found, s, inner)
-        out[s] = law.module.unit_log_likelihood(*given, *design, *law.cells(statistics), *nodes)
+        out[s] = unit_values(law, law.given(found, s, inner), statistics, fine)
     if not law.linear:
         return out
     seen = np.bincount(statistics["cell_unit"].values, statistics["n"].values, len(home))
