@@ -129,7 +129,7 @@ def test_a_report_shows_refits(run_file, normal_fit, tmp_path):
         at, _, quantity, mean, *_ = (cell["value"] if isinstance(cell, dict) else cell for cell in row)
         assert float(mean) == pytest.approx(float(kept[float(at)].summary().loc[quantity, "mean"]), rel=1e-9)
     page = (tmp_path / "report.html").read_text()
-    assert "under other dials" in page and "mu.mu=-3" in page
+    assert "the fit, and below it other dials" in page and "mu.mu=-3" in page
 
 
 def test_a_report_with_a_failed_refit_ends_with_two(run_file, tmp_path):
