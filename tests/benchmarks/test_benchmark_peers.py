@@ -1,6 +1,7 @@
 """Sampling the 1,200-cell design (20 models, 12 benchmarks, 5 seeds): effective draws by CPU-second beside NumPyro and Stan.
 
-Run by hand on a quiet machine: ``uv run --group peers pytest tests/benchmarks/test_benchmark_peers.py -m benchmark -n 0 -s``.
+Run by hand on a quiet machine: ``uv run --group peers pytest tests/benchmarks/test_benchmark_peers.py -m benchmark -n 0 -s``; with
+``--with pystan`` after ``run`` for Stan, which compiles for a minute (and gives up after five) once for each form of the model.
 Figures are printed, never asserted; asserted is that all sample the same posterior.
 """
 
@@ -90,11 +91,13 @@ def _compare(peers) -> None:
     statistics = SPEC.statistics(table)
     found: dict[str, list[float]] = {name: [] for name in ("ours", *peers)}
     for seed in SEEDS:
-        runs = {"ours": _ours(table, seed)} | {name: run(statistics, seed) for name, run in peers.items()}
-        for name, (draws, seconds) in runs.items():
+        mine = None
+        for name in found:
+            draws, seconds = _ours(table, seed) if name == "ours" else peers[name](statistics, seed)
+            mine = draws if name == "ours" else mine
             found[name].append(_worst(draws) / seconds)
             print(f"\n{name}: worst ESS {_worst(draws):.0f} in {seconds:.1f} CPU-seconds", end="", flush=True)
-            _agree(runs["ours"][0], draws)
+            _agree(mine, draws)
     print("\nworst bulk ESS by CPU-second:", ", ".join(f"{k} {np.median(v):.2f}" for k, v in found.items()))
     for name in peers:
         ratio = np.array(found["ours"]) / np.array(found[name])
