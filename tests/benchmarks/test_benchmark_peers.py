@@ -1,7 +1,7 @@
 """Sampling the 1,200-cell design (20 models, 12 benchmarks, 5 seeds): effective draws by CPU-second beside NumPyro and Stan.
 
-Run by hand on a quiet machine: ``uv run --group peers pytest tests/benchmarks/test_benchmark_peers.py -m benchmark -n 0 -s``; with
-``--with pystan`` after ``run`` for Stan, which compiles for a minute (and gives up after five) once for each form of the model.
+Run by hand on a quiet machine: ``uv run --group peers pytest tests/benchmarks/test_benchmark_peers.py -m benchmark -n 0 -s``.
+For Stan put ``--with pystan`` after ``run``; it compiles each form of the model for a minute, and gives up after five.
 Figures are printed, never asserted; asserted is that all sample the same posterior.
 """
 
