@@ -213,7 +213,7 @@ def _judge(
         return CheckResult(name, Status.NOT_COMPUTED, text, "Sample at least 4 chains of 1000 draws.")
     status = _graded(s, bad)
     worst = _worst(s, active if status is Status.PASS else bad, badness)
-    figure = f"{s.name(worst[0])} at {_short(values[worst[0]])}"
+    figure = f"{s.name(worst[0])} at {_near_limit(values[worst[0]])}"
     if status is Status.PASS:
         text = f"{label} meets the limit ({limit}) for all {int(active.sum())} quantities; worst: {figure}."
         return CheckResult(name, status, text, "", _rows(s, worst, **columns))
@@ -225,7 +225,7 @@ def _judge(
     else:
         answers = _worst(s, bad & s.answers, badness)
         if not s.answers[worst[0]]:
-            text += f" Among the answers the worst is {s.name(answers[0])} at {_short(values[answers[0]])}."
+            text += f" Among the answers the worst is {s.name(answers[0])} at {_near_limit(values[answers[0]])}."
         worst = (answers + [i for i in worst if i not in answers])[:WORST]
     return CheckResult(name, status, text, advice, _rows(s, worst, **columns))
 
@@ -405,3 +405,8 @@ def overlap_note(prior: xr.Dataset, posterior: xr.Dataset) -> CheckResult:
 
 def _short(value: float) -> str:
     return f"{value:.4g}"
+
+
+def _near_limit(value: float) -> str:
+    """With digits enough that an R-hat of 1.0104 does not read as the limit that it misses."""
+    return f"{value:.4f}" if value < 10.0 else _short(value)
