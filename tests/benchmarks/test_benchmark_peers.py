@@ -77,19 +77,22 @@ def _theirs(statistics, seed):
     return {name: np.asarray(found[name]) for name in WATCHED}, time.process_time() - start
 
 
-def _agree(ours, theirs) -> None:
-    """Mean scores within five standard errors, where the other has drawn enough to say."""
-    if _worst(theirs) > 200:
-        gap = abs(ours["score"].mean((0, 1)) - theirs["score"].mean((0, 1)))
-        assert (gap < 5 * ours["score"].std((0, 1)) * np.sqrt(2 / 200)).all()
+def _gap(ours, theirs) -> float:
+    """Largest difference of mean scores in units of its bound: five standard errors of 200 effective draws, or of fewer."""
+    error = ours["score"].std((0, 1)) * np.sqrt(2 / min(200.0, _worst(theirs)))
+    return float((abs(ours["score"].mean((0, 1)) - theirs["score"].mean((0, 1))) / (5 * error)).max())
 
 
-def _compare(peers) -> None:
-    """4 chains of 1000 + 1000, three seeds: the worst bulk ESS by CPU-second, ours and that of each peer in the same run."""
+def _compare(peers) -> list[float]:
+    """4 chains of 1000 + 1000, three seeds: the worst bulk ESS by CPU-second, ours and that of each peer in the same run.
+
+    Returns how far each run of a peer is from ours, see `_gap`.
+    """
     table = SPEC.simulate(1, models=20, benchmarks=12, seeds=5, samples=200).table
     SPEC.fit(table, draws=10, tune=10, seed=0, progress=False)  # compile
     statistics = SPEC.statistics(table)
     found: dict[str, list[float]] = {name: [] for name in ("ours", *peers)}
+    gaps = []
     for seed in SEEDS:
         mine = None
         for name in found:
@@ -97,17 +100,19 @@ def _compare(peers) -> None:
             mine = draws if name == "ours" else mine
             found[name].append(_worst(draws) / seconds)
             print(f"\n{name}: worst ESS {_worst(draws):.0f} in {seconds:.1f} CPU-seconds", end="", flush=True)
-            _agree(mine, draws)
+            if name != "ours":
+                gaps.append(_gap(mine, draws))
     print("\nworst bulk ESS by CPU-second:", ", ".join(f"{k} {np.median(v):.2f}" for k, v in found.items()))
     for name in peers:
         ratio = np.array(found["ours"]) / np.array(found[name])
         print(f"ours over {name}: {np.median(ratio):.1f} ({np.round(ratio, 1)})")
+    return gaps
 
 
 def test_effective_draws_per_second_against_numpyro() -> None:
     """NumPyro's seconds include its compilation."""
     pytest.importorskip("numpyro")
-    _compare({"NumPyro": _theirs})
+    assert max(_compare({"NumPyro": _theirs})) < 1.0
 
 
 _PROGRAM = """
@@ -203,4 +208,4 @@ def _stan(form: str):
 def test_effective_draws_per_second_against_stan() -> None:
     """Stan in the two forms in which its users write such a model."""
     pytest.importorskip("stan", reason="pystan is not installed")
-    _compare({form: _stan(form) for form in _FORMS})
+    assert max(_compare({form: _stan(form) for form in _FORMS})) < 1.0
