@@ -28,8 +28,8 @@ __all__ = ["BLOCK", "filler", "fold", "gather", "grid", "push", "rooms", "scatte
 
 BLOCK = 16
 """Nodes that are filled at a time, and points of the grid in y that are evaluated at a time."""
-_STRIDE = 4  # most points in y to a node, for tables of L to pay
-_WIDE = 5  # times as many points in the Gaussian weights as are needed, at most
+_STRIDE = 16.0  # most points in y to a node, for tables of L to pay
+_LONGEST = 512.0  # blocks of points in y that such a table may have
 _LEAST = 1e-300
 
 
@@ -72,37 +72,43 @@ def fold(
 
 @kernel
 def grid(start, step, inner, most, fine, blocks):  # type: ignore[no-untyped-def]
-    """Lay out nodes in t and points in y: (start, step, step in y, inner), (blocks, stride, width, shared, chunks), weights.
+    """Lay out nodes in t and points in y: (start, step, spacing in y, inner), (blocks, span, width, shared, chunks), weights.
 
-    Node q lies at ``start + q step``; its sum takes `width` points about it. Nodes share the points, `stride` of them to
-    a node, unless an interaction far smaller (or larger) than the step would take too many: then every node has its own.
+    Node q lies at ``start + q step``; its sum takes `width` points about it, and a block of nodes spans `span` points. All
+    nodes share one even grid of points, which need not hold them, unless an interaction far smaller than the step would leave
+    most of its points to no node: then every node has points of its own.
     """
-    real, whole = np.array([start, step, 1.0, inner]), np.array([blocks, 1, 1, 1, blocks + 1])
+    real, whole = np.array([start, step, 1.0, inner]), np.array([blocks, BLOCK, 1, 1, blocks + 1])
     if inner == 0.0:
-        real[2] = step
-        return real, whole, np.ones((2, 1))
+        return real, whole, np.ones((1, 2, 1, 1))
     reach = inner * min(SPACING / np.sqrt(1.0 + 0.25 * inner * inner * most), REACH / inner) / fine
     half = min(int(np.ceil(EDGE * inner / reach)), 2000)
-    own = half
-    if step > 1e-3 * reach and step <= _STRIDE * reach:
-        stride = int(np.ceil(step / reach))
-        own = int(np.ceil(EDGE * inner * stride / step))
-    else:
-        stride = _STRIDE + 1
-    if stride <= _STRIDE and own <= _WIDE * half:
-        half = own
-        real[2] = step / stride
-        whole[1], whole[2], whole[3] = stride, 2 * half + 1, 1
-        whole[4] = (blocks * BLOCK * stride + whole[2]) // BLOCK + 1
-    else:
-        real[2] = EDGE * inner / half
-        whole[1], whole[2], whole[3], whole[4] = 2 * half + 1, 2 * half + 1, 0, 0
-    weights = np.empty((2, 2 * half + 1))
-    for d in range(2 * half + 1):
-        u = (d - half) * real[2] / inner
-        weights[0, d] = fast_exp(-0.5 * u * u) * real[2] / (inner * ROOT)
-        weights[1, d] = weights[0, d] * u
+    real[2] = EDGE * inner / half
+    stride = step / real[2]
+    if stride <= _STRIDE and stride * blocks <= _LONGEST:
+        width = 2 * half + 3  # a point more to either side, for the middle one is half a spacing off
+        whole[1], whole[2], whole[3] = int((BLOCK - 1) * stride) + 2 + width, width, 1
+        whole[4] = (_point(blocks * BLOCK, stride) + whole[1]) // BLOCK + 1
+        return real, whole, np.empty((blocks, 2, BLOCK, width))
+    whole[1], whole[2], whole[3], whole[4] = BLOCK * (2 * half + 1), 2 * half + 1, 0, 0
+    weights = np.empty((1, 2, 1, whole[2]))
+    _weigh(weights[0], 0, 0.0, real, half)
     return real, whole, weights
+
+
+@kernel
+def _point(node, stride):  # type: ignore[no-untyped-def]
+    """Of the grid in y, counted from the one on the first node: the point next to a node."""
+    return int(node * stride + 0.5)
+
+
+@kernel
+def _weigh(weights, row, off, real, half):  # type: ignore[no-untyped-def]
+    """Gaussian weights of the points about a node, the middle one `off` beside it, and these times standardised distance."""
+    for d in range(weights.shape[2]):
+        u = (off + (d - half) * real[2]) / real[3]
+        weights[0, row, d] = fast_exp(-0.5 * u * u) * (real[2] / (real[3] * ROOT))
+        weights[1, row, d] = weights[0, row, d] * u
 
 
 @kernel
@@ -118,11 +124,11 @@ def rooms(index, kinds, whole, extras, rows, statistics):  # type: ignore[no-unt
         points += (1 + cells + extras) * whole[4]
         nodes += (3 + cells + extras) * whole[0]
         most = max(most, cells)
-    length = (BLOCK - 1) * whole[1] + whole[2]
     return (
         np.empty((points if whole[3] == 1 else 0, BLOCK)), np.empty((nodes, BLOCK)), np.zeros((kinds, whole[4]), np.uint8),
-        np.zeros((kinds, whole[0]), np.uint8), np.empty((2 + most + extras, length)), np.empty((1 + most + extras, BLOCK)),
+        np.zeros((kinds, whole[0]), np.uint8), np.empty((2 + most + extras, whole[1])), np.empty((1 + most + extras, BLOCK)),
         np.empty(BLOCK), np.empty(BLOCK), np.empty(rows * BLOCK), np.empty(statistics * BLOCK),
+        np.full((whole[0], BLOCK), -1),
     )  # fmt: skip
 
 
@@ -141,30 +147,34 @@ def _scale(row, factor):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _smooth(local, rows, cells, stride, weights, nodes, at):  # type: ignore[no-untyped-def]
-    """Log I and its derivatives at the nodes of a block from log L and its derivatives (rows of `local`) at the points."""
-    width, top, likelihood, together = weights.shape[1], -1e300, local[0], local[1]
+def _smooth(local, length, rows, cells, middle, weights, nodes, at):  # type: ignore[no-untyped-def]
+    """Log I and its derivatives at the nodes of a block from log L and its derivatives (rows of `local`) at the points.
+
+    The points of a node begin as far from the first as `middle` says; nodes share a row of `weights`, or have one each.
+    """
+    width, top, likelihood, together = weights.shape[2], -1e300, local[0, :length], local[1, :length]
     for j in range(likelihood.size):
         top = max(top, likelihood[j])
     for j in range(likelihood.size):
         likelihood[j] = fast_exp(likelihood[j] - top)
     for r in range(1, rows):
-        _scale(local[r], likelihood)
+        _scale(local[r, :length], likelihood)
     if cells > 1:
-        together = local[rows]
+        together = local[rows, :length]
         together.fill(0.0)
         for c in range(cells):
-            row = local[1 + c]
+            row = local[1 + c, :length]
             for j in range(row.size):
                 together[j] += row[j]
     for lane in range(BLOCK):
-        low, high = lane * stride, lane * stride + width
-        mass = max(_product(weights[0], likelihood[low:high]), _LEAST)
+        own, low = min(lane, weights.shape[1] - 1), middle[lane] - middle[0]
+        high = low + width
+        mass = max(_product(weights[0, own], likelihood[low:high]), _LEAST)
         inverse = 1.0 / mass
-        nodes[at, lane], nodes[at + 1, lane] = 0.0, inverse * _product(weights[1], together[low:high])
+        nodes[at, lane], nodes[at + 1, lane] = 0.0, inverse * _product(weights[1, own], together[low:high])
         nodes[at + 2, lane] = fast_log(mass) + top
         for r in range(1, rows):
-            nodes[at + 2 + r, lane] = inverse * _product(weights[0], local[r, low:high])
+            nodes[at + 2 + r, lane] = inverse * _product(weights[0, own], local[r, low:high])
 
 
 def filler(evaluate: Any, extras: int) -> Any:
@@ -190,39 +200,45 @@ def filler(evaluate: Any, extras: int) -> Any:
     @kernel
     def fill(g, block, eta, cell_column, stats, theta, lay, index, tables):  # type: ignore[no-untyped-def]
         real, whole, weights = lay
-        points, nodes, seen, _, local, part, y, value, extra, tile = tables
+        points, nodes, seen, _, local, part, y, value, extra, tile, middle = tables
         first, cells = index[0, g], index[1, g]
-        stride, width, half, rows = whole[1], whole[2], whole[2] // 2, 1 + cells + extras
-        into = index[3, g] + block * (2 + rows)
+        width, rows, shared = whole[2], 1 + cells + extras, whole[3] == 1
+        into, node = index[3, g] + block * (2 + rows), block * BLOCK
         if width == 1:
             nodes[into].fill(0.0)
             nodes[into + 1].fill(0.0)
             for i in range(BLOCK):
-                y[i] = real[0] + (block * BLOCK + i) * real[1]
+                y[i] = real[0] + (node + i) * real[1]
             chunk(y, first, cells, eta, cell_column, stats, theta, nodes, into + 2, value, extra, tile)
             return
-        length, begin, shared = local.shape[1], block * BLOCK * stride, whole[3] == 1
-        low = begin // BLOCK if shared else 0
-        high = (begin + length - 1) // BLOCK + 1 if shared else (length - 1) // BLOCK + 1
-        for p in range(low, high):
-            source, at, offset = part, 0, p * BLOCK
+        half, own = width // 2, middle[block]
+        if own[0] < 0:
+            for lane in range(BLOCK):
+                # Noted, not computed twice: half-way between two points, the second time may choose the other one.
+                own[lane] = _point(node + lane, real[1] / real[2]) if shared else lane * width
+                if shared:
+                    _weigh(weights[block], lane, own[lane] * real[2] - (node + lane) * real[1], real, half)
+        begin = own[0]
+        length = own[BLOCK - 1] + width - begin
+        for p in range(begin // BLOCK, (begin + length - 1) // BLOCK + 1):
+            source, at, place = part, 0, p * BLOCK - begin
             if shared:
-                source, at, offset = points, index[2, g] + p * rows, p * BLOCK - begin
+                source, at = points, index[2, g] + p * rows
             if not shared or seen[g, p] == 0:
                 for i in range(BLOCK):
-                    j = min(offset + i, length - 1)
+                    j = min(place + i, length - 1)
                     if shared:
                         y[i] = real[0] + (p * BLOCK + i - half) * real[2]
                     else:
-                        y[i] = real[0] + (block * BLOCK + j // width) * real[1] + (j % width - half) * real[2]
+                        y[i] = real[0] + (node + j // width) * real[1] + (j % width - half) * real[2]
                 chunk(y, first, cells, eta, cell_column, stats, theta, source, at, value, extra, tile)
                 if shared:
                     seen[g, p] = 1
             for r in range(rows):
                 target, row = local[r], source[at + r]
-                for i in range(max(0, -offset), min(BLOCK, length - offset)):
-                    target[offset + i] = row[i]
-        _smooth(local, rows, cells, stride, weights, nodes, into)
+                for i in range(max(0, -place), min(BLOCK, length - place)):
+                    target[place + i] = row[i]
+        _smooth(local, length, rows, cells, own, weights[block if shared else 0], nodes, into)
 
     return fill
 
@@ -264,7 +280,8 @@ def gather(fill: Any) -> Any:
             else:
                 go_left = total[0] > top - fall
                 left -= 1
-        return left, right, top, not (go_left or go_right)
+        held = psi[left, 0] <= top - fall and psi[right - 1, BLOCK - 1] <= top - fall
+        return left, right, top, held
 
     return window
 
