@@ -31,6 +31,7 @@ BLOCK = 16
 _STRIDE = 16.0  # most points in y to a node, for tables of L to pay
 _LONGEST = 512.0  # blocks of points in y that such a table may have
 _LEAST = 1e-300
+_FAINT = -500.0  # log likelihood below the highest; smaller numbers would make products so small that processors trip over them
 
 
 def fold(
@@ -80,7 +81,7 @@ def grid(start, step, inner, most, fine, blocks):  # type: ignore[no-untyped-def
     """
     real, whole = np.array([start, step, 1.0, inner]), np.array([blocks, BLOCK, 1, 1, blocks + 1])
     if inner == 0.0:
-        return real, whole, np.ones((1, 2, 1, 1))
+        return real, whole, np.ones((1, 3, 1, 1))
     reach = inner * min(SPACING / np.sqrt(1.0 + 0.25 * inner * inner * most), REACH / inner) / fine
     half = min(int(np.ceil(EDGE * inner / reach)), 2000)
     real[2] = EDGE * inner / half
@@ -89,9 +90,9 @@ def grid(start, step, inner, most, fine, blocks):  # type: ignore[no-untyped-def
         width = 2 * half + 3  # a point more to either side, for the middle one is half a spacing off
         whole[1], whole[2], whole[3] = int((BLOCK - 1) * stride) + 2 + width, width, 1
         whole[4] = (_point(blocks * BLOCK, stride) + whole[1]) // BLOCK + 1
-        return real, whole, np.empty((blocks, 2, BLOCK, width))
+        return real, whole, np.empty((blocks, 3, BLOCK, width))
     whole[1], whole[2], whole[3], whole[4] = BLOCK * (2 * half + 1), 2 * half + 1, 0, 0
-    weights = np.empty((1, 2, 1, whole[2]))
+    weights = np.empty((1, 3, 1, whole[2]))
     _weigh(weights[0], 0, 0.0, real, half)
     return real, whole, weights
 
@@ -104,11 +105,12 @@ def _point(node, stride):  # type: ignore[no-untyped-def]
 
 @kernel
 def _weigh(weights, row, off, real, half):  # type: ignore[no-untyped-def]
-    """Gaussian weights of the points about a node, the middle one `off` beside it, and these times standardised distance."""
+    """Gaussian weights of the points about a node, the middle one `off` beside it; derivatives by node and by sd."""
     for d in range(weights.shape[2]):
         u = (off + (d - half) * real[2]) / real[3]
         weights[0, row, d] = fast_exp(-0.5 * u * u) * (real[2] / (real[3] * ROOT))
-        weights[1, row, d] = weights[0, row, d] * u
+        weights[1, row, d] = weights[0, row, d] * u / real[3]
+        weights[2, row, d] = weights[0, row, d] * (u * u - 1.0) / real[3]
 
 
 @kernel
@@ -121,14 +123,15 @@ def rooms(index, kinds, whole, extras, rows, statistics):  # type: ignore[no-unt
     for g in range(kinds):
         cells = index[1, g]
         index[2, g], index[3, g] = points, nodes
-        points += (1 + cells + extras) * whole[4]
+        points += 1 + cells + extras
         nodes += (3 + cells + extras) * whole[0]
         most = max(most, cells)
+    lanes, wide, shared = 1 + most + extras, whole[1], whole[3] == 1
     return (
-        np.empty((points if whole[3] == 1 else 0, BLOCK)), np.empty((nodes, BLOCK)), np.zeros((kinds, whole[4]), np.uint8),
-        np.zeros((kinds, whole[0]), np.uint8), np.empty((2 + most + extras, whole[1])), np.empty((1 + most + extras, BLOCK)),
-        np.empty(BLOCK), np.empty(BLOCK), np.empty(rows * BLOCK), np.empty(statistics * BLOCK),
-        np.full((whole[0], BLOCK), -1),
+        np.empty((points if shared else 0, whole[4] * BLOCK)), np.empty((nodes, BLOCK)),
+        np.zeros((kinds, whole[4]), np.uint8), np.zeros((kinds, whole[0]), np.uint8),
+        np.empty((0 if shared else lanes, wide)), np.empty((lanes, wide)), np.full((whole[0], BLOCK), -1),
+        (np.empty(BLOCK), np.empty(BLOCK), np.empty(rows * BLOCK), np.empty(statistics * BLOCK)),
     )  # fmt: skip
 
 
@@ -141,39 +144,46 @@ def _product(weights, values):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _scale(row, factor):  # type: ignore[no-untyped-def]
-    for j in range(factor.size):
-        row[j] *= factor[j]
+def _three_products(weights, row, values):  # type: ignore[no-untyped-def]
+    first, second, third = weights[0, row], weights[1, row], weights[2, row]
+    a, b, c = 0.0, 0.0, 0.0
+    for d in range(values.size):
+        a += first[d] * values[d]
+        b += second[d] * values[d]
+        c += third[d] * values[d]
+    return a, b, c
 
 
 @kernel
-def _smooth(local, length, rows, cells, middle, weights, nodes, at):  # type: ignore[no-untyped-def]
-    """Log I and its derivatives at the nodes of a block from log L and its derivatives (rows of `local`) at the points.
+def _smooth(source, row, begin, local, cells, extras, middle, weights, nodes, at):  # type: ignore[no-untyped-def]
+    """Log I and its derivatives at the nodes of a block from log L and its derivatives at the points.
 
-    The points of a node begin as far from the first as `middle` says; nodes share a row of `weights`, or have one each.
+    These are the rows of `source` from `row` on, and the points of the block begin at `begin`, those of a node as far from
+    there as `middle` says. Nodes share a row of `weights`, or have one each. What the predictor of a single cell does is what
+    the node does; predictors of several are looked at one by one.
     """
-    width, top, likelihood, together = weights.shape[2], -1e300, local[0, :length], local[1, :length]
-    for j in range(likelihood.size):
-        top = max(top, likelihood[j])
-    for j in range(likelihood.size):
-        likelihood[j] = fast_exp(likelihood[j] - top)
-    for r in range(1, rows):
-        _scale(local[r, :length], likelihood)
-    if cells > 1:
-        together = local[rows, :length]
-        together.fill(0.0)
-        for c in range(cells):
-            row = local[1 + c, :length]
-            for j in range(row.size):
-                together[j] += row[j]
+    width = weights.shape[2]
+    length = middle[BLOCK - 1] - middle[0] + width
+    top, likelihood, given = -1e300, local[0, :length], source[row, begin : begin + length]
+    for j in range(length):
+        top = max(top, given[j])
+    for j in range(length):
+        likelihood[j] = fast_exp(max(given[j] - top, _FAINT))
+    least = 2 if cells == 1 else 1
+    for r in range(least, 1 + cells + extras):
+        given, times = source[row + r, begin : begin + length], local[r, :length]
+        for j in range(length):
+            times[j] = given[j] * likelihood[j]
     for lane in range(BLOCK):
         own, low = min(lane, weights.shape[1] - 1), middle[lane] - middle[0]
         high = low + width
-        mass = max(_product(weights[0, own], likelihood[low:high]), _LEAST)
+        mass, along, across = _three_products(weights, own, likelihood[low:high])
+        mass = max(mass, _LEAST)
         inverse = 1.0 / mass
-        nodes[at, lane], nodes[at + 1, lane] = 0.0, inverse * _product(weights[1, own], together[low:high])
-        nodes[at + 2, lane] = fast_log(mass) + top
-        for r in range(1, rows):
+        nodes[at, lane], nodes[at + 1, lane], nodes[at + 2, lane] = 0.0, inverse * across, fast_log(mass) + top
+        if cells == 1:
+            nodes[at + 3, lane] = inverse * along
+        for r in range(least, 1 + cells + extras):
             nodes[at + 2 + r, lane] = inverse * _product(weights[0, own], local[r, low:high])
 
 
@@ -181,35 +191,41 @@ def filler(evaluate: Any, extras: int) -> Any:
     """Make the function that fills a block of nodes of the table of a kind."""
 
     @kernel
-    def chunk(y, first, cells, eta, cell_column, stats, theta, out, at, value, extra, tile):  # type: ignore[no-untyped-def]
-        """Log L, its derivatives by the cells' predictors and by the parameters, at sixteen points, into rows from `at` on."""
-        together = out[at]
+    def chunk(y, first, cells, eta, cell_column, stats, theta, out, at, begin, value, extra, tile):  # type: ignore[no-untyped-def]
+        """Log L, its derivatives by the cells' predictors and by the parameters, at sixteen points.
+
+        Into rows of `out` from `at` on, and its columns from `begin` on.
+        """
+        stop = begin + BLOCK
+        together = out[at, begin:stop]
         together.fill(0.0)
         for e in range(extras):
-            out[at + 1 + cells + e].fill(0.0)
+            out[at + 1 + cells + e, begin:stop].fill(0.0)
         for c in range(cells):
             for s in range(len(stats)):
                 tile[s * BLOCK : (s + 1) * BLOCK].fill(stats[s][first + c])
-            evaluate(y, eta[cell_column[first + c]], tile, theta, value, out[at + 1 + c], extra)
+            evaluate(y, eta[cell_column[first + c]], tile, theta, value, out[at + 1 + c, begin:stop], extra)
             for i in range(BLOCK):
                 together[i] += value[i]
             for e in range(extras):
+                total = out[at + 1 + cells + e, begin:stop]
                 for i in range(BLOCK):
-                    out[at + 1 + cells + e, i] += extra[e * BLOCK + i]
+                    total[i] += extra[e * BLOCK + i]
 
     @kernel
     def fill(g, block, eta, cell_column, stats, theta, lay, index, tables):  # type: ignore[no-untyped-def]
         real, whole, weights = lay
-        points, nodes, seen, _, local, part, y, value, extra, tile, middle = tables
+        points, nodes, seen, _, apart, local, middle, work = tables
+        y, value, extra, tile = work
         first, cells = index[0, g], index[1, g]
-        width, rows, shared = whole[2], 1 + cells + extras, whole[3] == 1
-        into, node = index[3, g] + block * (2 + rows), block * BLOCK
+        width, shared, node = whole[2], whole[3] == 1, block * BLOCK
+        into = index[3, g] + block * (3 + cells + extras)
         if width == 1:
             nodes[into].fill(0.0)
             nodes[into + 1].fill(0.0)
             for i in range(BLOCK):
                 y[i] = real[0] + (node + i) * real[1]
-            chunk(y, first, cells, eta, cell_column, stats, theta, nodes, into + 2, value, extra, tile)
+            chunk(y, first, cells, eta, cell_column, stats, theta, nodes, into + 2, 0, value, extra, tile)
             return
         half, own = width // 2, middle[block]
         if own[0] < 0:
@@ -218,27 +234,20 @@ def filler(evaluate: Any, extras: int) -> Any:
                 own[lane] = _point(node + lane, real[1] / real[2]) if shared else lane * width
                 if shared:
                     _weigh(weights[block], lane, own[lane] * real[2] - (node + lane) * real[1], real, half)
-        begin = own[0]
-        length = own[BLOCK - 1] + width - begin
-        for p in range(begin // BLOCK, (begin + length - 1) // BLOCK + 1):
-            source, at, place = part, 0, p * BLOCK - begin
-            if shared:
-                source, at = points, index[2, g] + p * rows
-            if not shared or seen[g, p] == 0:
-                for i in range(BLOCK):
-                    j = min(place + i, length - 1)
-                    if shared:
-                        y[i] = real[0] + (p * BLOCK + i - half) * real[2]
-                    else:
-                        y[i] = real[0] + (node + j // width) * real[1] + (j % width - half) * real[2]
-                chunk(y, first, cells, eta, cell_column, stats, theta, source, at, value, extra, tile)
+        begin, source, row = own[0], points if shared else apart, index[2, g] if shared else 0
+        for p in range(begin // BLOCK, (own[BLOCK - 1] + width - 1) // BLOCK + 1):
+            if shared and seen[g, p] == 1:
+                continue
+            for i in range(BLOCK):
+                j = p * BLOCK + i
                 if shared:
-                    seen[g, p] = 1
-            for r in range(rows):
-                target, row = local[r], source[at + r]
-                for i in range(max(0, -place), min(BLOCK, length - place)):
-                    target[place + i] = row[i]
-        _smooth(local, length, rows, cells, own, weights[block if shared else 0], nodes, into)
+                    y[i] = real[0] + (j - half) * real[2]
+                else:
+                    y[i] = real[0] + (node + j // width) * real[1] + (j % width - half) * real[2]
+            chunk(y, first, cells, eta, cell_column, stats, theta, source, row, p * BLOCK, value, extra, tile)
+            if shared:
+                seen[g, p] = 1
+        _smooth(source, row, begin, local, cells, extras, own, weights[block if shared else 0], nodes, into)
 
     return fill
 

@@ -40,6 +40,15 @@ _grid, _rooms, _push, _scatter, _BLOCK = tables.grid, tables.rooms, tables.push,
 
 
 @kernel
+def _reach(inner):  # type: ignore[no-untyped-def]
+    """Largest spacing of the outer nodes: what an interaction blurs has its singularities further from the real line.
+
+    Those of a logistic curve are pi away, the zeros of a normal distribution function of standard deviation s 2.8 s.
+    """
+    return REACH * np.sqrt(1.0 + 0.5 * inner * inner)
+
+
+@kernel
 def _finish(  # type: ignore[no-untyped-def]
     i, weight, left, right, top, step, z, psi, member_unit, uniform, each, drawn
 ):
@@ -108,7 +117,7 @@ def _spread(drop: Any, trials: Any, extras: int) -> Any:
                 for a in range(_groups(unit_ptr[i], unit_ptr[i + 1], cell_kind, index, place, extras, own)):
                     information += size[own[0, a]]
                 sharpest = max(sharpest, information)
-        step = min(_SHARED / np.sqrt(1.0 / (sd * sd) + sharpest), SPACING * sd, REACH) / fine
+        step = min(_SHARED / np.sqrt(1.0 / (sd * sd) + sharpest), SPACING * sd, _reach(inner)) / fine
         reach = sd * (_DEVIATIONS if drop(theta) < 30.0 else _DEVIATIONS_FAR)
         blocks = (high - low + 2.0 * reach) / (step * _BLOCK) + 1.0
         return low - reach, step, blocks, most
@@ -178,7 +187,7 @@ def _alone(window: Any, curvature: Any, start: Any, drop: Any, extras: int, rows
         size = stop - begin
         group = room[6][:size]
         spot, spread = find(room[0][0, :size], sd, inner, theta, group, room[1][: len(stats) * size], room[4])
-        step = min(SPACING * spread, REACH / max(sd, 1e-12)) / fine
+        step = min(SPACING * spread, _reach(inner) / max(sd, 1e-12)) / fine
         first = spot + step * (0.5 - (_OWN_BLOCKS // 2) * _BLOCK)
         lay = _grid(shift + sd * first, sd * step, inner, most, fine, _OWN_BLOCKS)
         groups = group[size - 1] + 1 if size > 0 else 0
