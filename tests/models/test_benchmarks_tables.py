@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
 from scipy import special
@@ -10,7 +11,7 @@ pytest.importorskip("pymc")
 
 from bayeskit_models.benchmarks.beta_binomial import beta_binomial_kernel
 from bayeskit_models.benchmarks.cheapest import crossed_kernel, draw_units, unit_log_likelihood
-from bayeskit_models.benchmarks.tables import fold
+from bayeskit_models.benchmarks.tables import BLOCK, fold, gather
 
 NONE = np.empty(0, np.int64)
 
@@ -119,3 +120,30 @@ def test_units_and_draws_are_those_of_own_nodes():
     uniform = np.random.default_rng(3).uniform(size=member.size)
     drawn = draw_units(*rest, member, uniform, kind)
     assert np.abs(drawn - draw_units(*rest, member, uniform)).max() < 0.25
+
+
+def test_the_window_of_a_unit_grows_from_any_guess():
+    """A normal likelihood on a grid of four blocks: found from every guess, and held unless the grid ends too early."""
+
+    @numba.njit
+    def fill(g, block, eta, cell_column, stats, theta, lay, index, tables):
+        for lane in range(BLOCK):
+            tables[1][3 * block + 2, lane] = -0.5 * (block * BLOCK + lane - eta[0]) ** 2
+
+    window, blocks, none = gather(fill), 4, np.zeros(1)
+    for middle, held in (
+        (1.5 * BLOCK, True),
+        (8.0, True),
+        (blocks * BLOCK - 9.0, True),
+        (3.0, False),
+        (blocks * BLOCK - 2.0, False),
+    ):
+        for guess in (-1, 0, 1, 3, 9):
+            z, psi, done = np.empty((blocks, BLOCK)), np.empty((blocks, BLOCK)), np.zeros((1, blocks), np.uint8)
+            tables = none, np.zeros((3 * blocks, BLOCK)), none, done
+            left, right, top, found = window(
+                np.array([[0], [0], [3]]), 1, guess, 0.0, 1e-3, 24.0, np.array([middle]), none, none, none,
+                (none, np.array([blocks])), none, tables, z, psi,
+            )  # fmt: skip
+            assert found == held and left <= middle // BLOCK < right
+            assert top == pytest.approx(0.0, abs=0.2) and psi[left:right].max() == top

@@ -5,8 +5,9 @@ the group is a function of one number y = shift + sd z + inner_sd u,
 
     L(y) = prod_c f_c(eta[c] + y),        I(t) = integral N(y; t, inner_sd^2) L(y) dy,      t = shift + sd z.
 
-On an even grid in y the integral is a convolution: L is evaluated once at each point, and I at every node is a sum with the
-same Gaussian weights. Neither L nor I depends on the unit. Groups of the same columns and statistics (of one *kind*) therefore
+On an even grid in y the integral is a convolution: L is evaluated once at each point, and I at every node is a sum with
+Gaussian weights that all groups share. The spacing in y is what L asks for, that of the nodes what I asks for, which may be
+several times wider. Neither L nor I depends on the unit. Groups of the same columns and statistics (of one *kind*) therefore
 share a table over t, and an item is what its kinds say at its nodes: `fold` finds the kinds. Groups that are not folded have
 tables over the nodes of their own unit, for the convolution's sake.
 
