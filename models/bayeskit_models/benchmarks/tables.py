@@ -77,8 +77,8 @@ def grid(start, step, inner, most, fine, blocks):  # type: ignore[no-untyped-def
     """Lay out nodes in t and points in y: (start, step, spacing in y, inner), (blocks, span, width, shared, chunks), weights.
 
     Node q lies at ``start + q step``; its sum takes `width` points about it, and a block of nodes spans `span` points. All
-    nodes share one even grid of points, which need not hold them, unless an interaction far smaller than the step would leave
-    most of its points to no node: then every node has points of its own.
+    nodes share one even grid of points, unless an interaction far smaller than the step would leave most of its points to no
+    node: then every node has points of its own. Nodes lie on points, and have the same weights, unless they are the denser.
     """
     real, whole = np.array([start, step, 1.0, inner]), np.array([blocks, BLOCK, 1, 1, blocks + 1])
     if inner == 0.0:
@@ -88,11 +88,20 @@ def grid(start, step, inner, most, fine, blocks):  # type: ignore[no-untyped-def
     real[2] = EDGE * inner / half
     stride = step / real[2]
     if stride <= _STRIDE and stride * blocks <= _LONGEST:
-        width = 2 * half + 3  # a point more to either side, for the middle one is half a spacing off
-        whole[1], whole[2], whole[3] = int((BLOCK - 1) * stride) + 2 + width, width, 1
+        whole[3] = 1
+        if stride > 1.0:
+            stride = np.ceil(stride)
+            real[2] = step / stride
+            half = int(np.ceil(EDGE * inner / real[2]))
+        else:
+            half += 1  # for the middle one may be half a spacing beside the node
+        whole[2] = 2 * half + 1
+        whole[1] = int((BLOCK - 1) * stride) + 2 + whole[2]
         whole[4] = (_point(blocks * BLOCK, stride) + whole[1]) // BLOCK + 1
-        return real, whole, np.empty((blocks, 3, BLOCK, width))
-    whole[1], whole[2], whole[3], whole[4] = BLOCK * (2 * half + 1), 2 * half + 1, 0, 0
+    else:
+        whole[1], whole[2], whole[3], whole[4] = BLOCK * (2 * half + 1), 2 * half + 1, 0, 0
+    if whole[3] == 1 and stride <= 1.0:
+        return real, whole, np.empty((blocks, 3, BLOCK, whole[2]))
     weights = np.empty((1, 3, 1, whole[2]))
     _weigh(weights[0], 0, 0.0, real, half)
     return real, whole, weights
@@ -188,8 +197,8 @@ def _smooth(source, row, begin, local, cells, extras, middle, weights, nodes, at
             nodes[at + 2 + r, lane] = inverse * _product(weights[0, own], local[r, low:high])
 
 
-def filler(evaluate: Any, extras: int) -> Any:
-    """Make the function that fills a block of nodes of the table of a kind."""
+def _chunk(evaluate: Any, extras: int) -> Any:
+    """Make the function that evaluates the cells of a group at sixteen points."""
 
     @kernel
     def chunk(y, first, cells, eta, cell_column, stats, theta, out, at, begin, value, extra, tile):  # type: ignore[no-untyped-def]
@@ -213,6 +222,13 @@ def filler(evaluate: Any, extras: int) -> Any:
                 for i in range(BLOCK):
                     total[i] += extra[e * BLOCK + i]
 
+    return chunk
+
+
+def filler(evaluate: Any, extras: int) -> Any:
+    """Make the function that fills a block of nodes of the table of a kind."""
+    chunk = _chunk(evaluate, extras)
+
     @kernel
     def fill(g, block, eta, cell_column, stats, theta, lay, index, tables):  # type: ignore[no-untyped-def]
         real, whole, weights = lay
@@ -233,7 +249,7 @@ def filler(evaluate: Any, extras: int) -> Any:
             for lane in range(BLOCK):
                 # Noted, not computed twice: half-way between two points, the second time may choose the other one.
                 own[lane] = _point(node + lane, real[1] / real[2]) if shared else lane * width
-                if shared:
+                if weights.shape[2] > 1:
                     _weigh(weights[block], lane, own[lane] * real[2] - (node + lane) * real[1], real, half)
         begin, source, row = own[0], points if shared else apart, index[2, g] if shared else 0
         for p in range(begin // BLOCK, (own[BLOCK - 1] + width - 1) // BLOCK + 1):
@@ -248,7 +264,7 @@ def filler(evaluate: Any, extras: int) -> Any:
             chunk(y, first, cells, eta, cell_column, stats, theta, source, row, p * BLOCK, value, extra, tile)
             if shared:
                 seen[g, p] = 1
-        _smooth(source, row, begin, local, cells, extras, own, weights[block if shared else 0], nodes, into)
+        _smooth(source, row, begin, local, cells, extras, own, weights[min(block, len(weights) - 1)], nodes, into)
 
     return fill
 

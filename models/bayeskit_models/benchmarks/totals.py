@@ -201,22 +201,9 @@ def _alone(window: Any, curvature: Any, start: Any, drop: Any, extras: int, rows
             own[0, g], own[1, g], own[2, g] = g, index[3, g], 3 + index[1, g] + extras
         z, psi = np.empty((_OWN_BLOCKS, _BLOCK)), np.empty((_OWN_BLOCKS, _BLOCK))
         left, right, top, _ = window(
-            own,
-            groups,
-            _OWN_BLOCKS // 2,
-            first,
-            step,
-            drop(theta),
-            eta,
-            cell_column,
-            stats,
-            theta,
-            lay,
-            index,
-            own_tables,
-            z,
+            own, groups, _OWN_BLOCKS // 2, first, step, drop(theta), eta, cell_column, stats, theta, lay, index, own_tables, z,
             psi,
-        )
+        )  # fmt: skip
         _finish(i, weight, left, right, top, step, z, psi, members[0], members[1], each, drawn)
         _scatter(own, groups, left, right, psi, own_tables[1])
         inside, along, across = _push(groups, first, step, cell_column, lay, index, own_tables, d_eta, d_theta[b])
