@@ -1,6 +1,6 @@
 """Acceptance check 10 at its full size: twenty models, 500 items, four training runs, five answers, with an interaction.
 
-Run by hand, some 20 minutes on one core: ``uv run pytest tests/benchmarks/test_benchmark_recovery.py -m benchmark -n 0 -s``.
+Run by hand, some 30 minutes on one core: ``uv run pytest tests/benchmarks/test_benchmark_recovery.py -m benchmark -n 0 -s``.
 The hundred fits of the first test are Laplace approximations, so the coverage is theirs. An sd of 0 is where these are poor, so
 the few tables of the second are sampled. The ordinary suite has the same check for NUTS on smaller tables
 (tests/models/test_benchmarks_calibration.py).

@@ -154,8 +154,7 @@ def _product(weights, values):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _three_products(weights, row, values):  # type: ignore[no-untyped-def]
-    first, second, third = weights[0, row], weights[1, row], weights[2, row]
+def _three_products(first, second, third, values):  # type: ignore[no-untyped-def]
     a, b, c = 0.0, 0.0, 0.0
     for d in range(values.size):
         a += first[d] * values[d]
@@ -184,17 +183,21 @@ def _smooth(source, row, begin, local, cells, extras, middle, weights, nodes, at
         given, times = source[row + r, begin : begin + length], local[r, :length]
         for j in range(length):
             times[j] = given[j] * likelihood[j]
+    # Every view of an array is counted, in and out, which takes as long as ten numbers of a product: hence so few.
+    first, second, third = weights[0, 0], weights[1, 0], weights[2, 0]
     for lane in range(BLOCK):
-        own, low = min(lane, weights.shape[1] - 1), middle[lane] - middle[0]
+        if weights.shape[1] > 1:
+            first, second, third = weights[0, lane], weights[1, lane], weights[2, lane]
+        low = middle[lane] - middle[0]
         high = low + width
-        mass, along, across = _three_products(weights, own, likelihood[low:high])
+        mass, along, across = _three_products(first, second, third, likelihood[low:high])
         mass = max(mass, _LEAST)
         inverse = 1.0 / mass
         nodes[at, lane], nodes[at + 1, lane], nodes[at + 2, lane] = 0.0, inverse * across, fast_log(mass) + top
         if cells == 1:
             nodes[at + 3, lane] = inverse * along
         for r in range(least, 1 + cells + extras):
-            nodes[at + 2 + r, lane] = inverse * _product(weights[0, own], local[r, low:high])
+            nodes[at + 2 + r, lane] = inverse * _product(first, local[r, low:high])
 
 
 def _chunk(evaluate: Any, extras: int) -> Any:
@@ -316,9 +319,9 @@ def gather(fill: Any) -> Any:
 def add(own, groups, block, nodes, total):  # type: ignore[no-untyped-def]
     """Add log I of all groups of a unit at the nodes of a block."""
     for a in range(groups):
-        row = nodes[own[1, a] + block * own[2, a] + 2]
+        row = own[1, a] + block * own[2, a] + 2
         for lane in range(BLOCK):
-            total[lane] += row[lane]
+            total[lane] += nodes[row, lane]
 
 
 @kernel
@@ -326,9 +329,9 @@ def scatter(own, groups, left, right, psi, nodes):  # type: ignore[no-untyped-de
     """Add the unit's weights of its nodes to the tables of its kinds."""
     for a in range(groups):
         for block in range(left, right):
-            row, weight = nodes[own[1, a] + block * own[2, a]], psi[block]
+            row = own[1, a] + block * own[2, a]
             for lane in range(BLOCK):
-                row[lane] += weight[lane]
+                nodes[row, lane] += psi[block, lane]
 
 
 @kernel
