@@ -45,6 +45,12 @@ def test_continuous_scores_are_calibrated():
     assert_calibrated(spec.calibrate(simulations=60, models=4, items=15, seeds=2, **SBC), 5)
 
 
+def test_interactions_are_calibrated():
+    """Three models on 15 items, four answers each, with items that suit some models: 40 simulations."""
+    spec = BenchmarkVariance(trials="n", interaction=True)
+    assert_calibrated(spec.calibrate(simulations=40, models=3, items=15, samples=4, **SBC), 4)
+
+
 def test_overdispersed_counts_are_calibrated():
     """Four models on 20 items, four answers each, a chance level: 20 simulations."""
     spec = BenchmarkVariance(family="beta_binomial", chance=0.25)
